@@ -1,0 +1,27 @@
+//! The types of the agent's HTTP interface and of every `--json`.
+//!
+//! The interface is HTTP/1.1 with JSON on the unix socket `run/api.sock`; streams are one JSON
+//! object a line (`application/x-ndjson`). Any failure is answered with a 4xx or 5xx status and a
+//! [`report::Failure`]. Paths are in [`path`].
+//!
+//! Every type here is what a user's script sees: fields are added, never renamed or repurposed.
+//! Times are RFC 3339 in UTC; durations are milliseconds and end in `_ms`.
+
+mod app;
+mod deploy;
+mod environment;
+mod logs;
+pub mod path;
+
+pub use app::{
+    AppDetail, AppState, AppSummary, Overview, ProcessRow, Removal, ReleaseRow, ReleaseState,
+    Route, ScaleEntry, ScaleReply, ScaleRequest, ServiceTarget, SlotPhase,
+};
+pub use deploy::{
+    DeployEvent, DeployId, DeployKind, DeployRequest, DeployStarted, DeploySummary, LiveReport,
+    PlanLine, PlanReply, Progress, StepName, StepState, UpRequest,
+};
+pub use environment::{
+    EnvChange, EnvEntry, EnvExplain, EnvLayer, EnvList, EnvRequest, RunPlan, RunRequest,
+};
+pub use logs::{LogLine, LogQuery, LogStream};

@@ -1,0 +1,1 @@
+//! One cgroup leaf per start of a slot: find, create, list, kill, watch

@@ -1,0 +1,1 @@
+//! A control connection driven by tokio

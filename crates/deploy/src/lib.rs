@@ -1,0 +1,1 @@
+//! One app on one node: a pure planner and its executor

@@ -1,0 +1,1 @@
+//! Constructs and explains one environment; seals secrets

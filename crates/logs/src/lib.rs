@@ -1,0 +1,1 @@
+//! The log record format, its writer and its reader

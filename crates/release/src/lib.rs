@@ -1,0 +1,1 @@
+//! From a directory to an immutable artifact: source set, build key, build, manifest, retention

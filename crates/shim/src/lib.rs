@@ -1,0 +1,1 @@
+//! The keeper of one service's processes, sockets and logs

@@ -1,0 +1,1 @@
+//! The agent's side of shims: start, connect, adopt, keep their descriptors

@@ -1,0 +1,1 @@
+//! What tests share: hermetic homes, open-loop load, the ledger
