@@ -30,8 +30,9 @@ pub struct Numbered {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Request {
-    /// Make the slot's socket and start its process. A slot that exists already is left as it is
-    /// and reported; it is never started twice.
+    /// Make the slot's socket and start its process. A slot that has a process, or waits for its
+    /// next start, is left as it is and reported: it is never started twice. One that is stopped,
+    /// finished or failed is started again with this recipe, on the socket it has.
     Start {
         /// The whole recipe; held in memory for restarts, never written to disk.
         slot: Box<SlotSpec>,
