@@ -30,6 +30,20 @@ pub struct App {
     pub notes: Vec<String>,
 }
 
+impl App {
+    /// Returns the canonical JSON that the config digest is taken of: two apps that would run the
+    /// same have the same. Maps are sorted, and what is only said about the app ([`Self::notes`],
+    /// [`Self::origin`]) is left out, so that neither a clearer wording nor a move from a
+    /// `Procfile` to the same `skep.toml` is a change.
+    pub fn config_json(&self) -> String {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = value.as_object_mut() {
+            fields.retain(|name, _| name != "notes" && name != "origin");
+        }
+        value.to_string()
+    }
+}
+
 /// Which file an app's description was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,6 +165,9 @@ pub struct Service {
     pub env: BTreeMap<String, String>,
     /// The server that was recognised in the command, by its profile's name.
     pub profile: Option<String>,
+    /// How long an idle connection to a slot may be kept, in milliseconds: below the server's own
+    /// keep-alive time; 0: one request a connection.
+    pub idle_ms: u64,
 }
 
 /// How a service gets its socket.

@@ -4,7 +4,8 @@
 //! [`Message::Holding`] for every listener and log pipe it holds (with the descriptors, so that
 //! the agent is its fd store), one [`Message::Slot`] for every slot it keeps, one
 //! [`Message::Adoptable`] for every process of an earlier shim that is still alive and that it
-//! keeps only after [`Request::Adopt`], and then [`Message::Ready`]. From then on each change of a
+//! keeps only after [`Request::Adopt`] (also where only the rest of a start's tree is alive), and
+//! then [`Message::Ready`]. From then on each change of a
 //! slot is sent again as a whole [`SlotState`]: messages carry levels, not edges, so that a client
 //! that connects late has missed nothing.
 //!
@@ -15,6 +16,32 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::SlotId;
+
+/// What a shim answers on a slot's socket for a process that is down and not restarted at once.
+///
+/// A connection in the accept queue of a dead slot is silent and would be executed by the next
+/// process, maybe long after its sender gave up. The shim takes such connections out of the queue
+/// and answers this: nobody has executed the request and nobody will, so it may be sent elsewhere,
+/// whatever its method. Recognised by the header [`REFUSED_HEADER`].
+pub const REFUSED_RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nSkep-Refused: 1\r\n\
+    Content-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// The header of [`REFUSED_RESPONSE`] that no app's answer has.
+pub const REFUSED_HEADER: &str = "Skep-Refused";
+
+/// The name of a slot's own socket in `LISTEN_FDNAMES`.
+pub const SLOT_SOCKET_NAME: &str = "slot";
+
+/// Returns a listener's name as it stands in `LISTEN_FDNAMES`, where a colon separates names:
+/// `%` and `:` become `%25` and `%3A`.
+pub fn encode_listener_name(name: &str) -> String {
+    name.replace('%', "%25").replace(':', "%3A")
+}
+
+/// Returns the names in a `LISTEN_FDNAMES` value, undoing [`encode_listener_name`].
+pub fn decode_listener_names(value: &str) -> Vec<String> {
+    value.split(':').map(|name| name.replace("%3A", ":").replace("%25", "%")).collect()
+}
 
 /// A numbered request to a shim.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,7 +121,10 @@ pub struct SlotSpec {
     /// Absolute; entered before the user changes, so a directory that only root may enter fails.
     pub directory: String,
     /// The whole environment. The shim adds `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES` when
-    /// it passes sockets, and `NOTIFY_SOCKET` when `notify` is set; nothing else.
+    /// it passes sockets, `NOTIFY_SOCKET` when `notify` is set, and where containment is
+    /// [`Containment::Session`] the mark `SKEP_START=<app>/<service>/<slot>.<start number>`, by
+    /// which it finds processes that left their session; nothing else. Its own of these replace
+    /// whatever is given here.
     pub environment: Vec<(String, String)>,
     /// Whom to become; absent: stay who the shim is.
     #[serde(default)]
@@ -170,7 +200,8 @@ pub enum SlotSocket {
 
 /// A listener that belongs to the service, not to a slot: the proxy's public addresses.
 ///
-/// Slots get them after their own socket, named in `LISTEN_FDNAMES` (the slot's own is `slot`).
+/// Slots get them after their own socket, named in `LISTEN_FDNAMES`: the slot's own is
+/// [`SLOT_SOCKET_NAME`], the others are encoded by [`encode_listener_name`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedListener {
     /// How the process finds it; the address itself, for example `0.0.0.0:8000`.
@@ -255,7 +286,7 @@ pub enum Message {
     Adoptable {
         /// Which slot.
         slot: SlotId,
-        /// Its main process.
+        /// Its main process; where that is gone, another one of its tree.
         pid: u32,
     },
     /// The greeting is complete.
@@ -415,4 +446,16 @@ pub enum Containment {
     /// A session and the shim's children: a process that forks twice and leaves its session is
     /// found by its environment only.
     Session,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listener_names_survive_the_colons_of_addresses() {
+        let names = ["slot", "0.0.0.0:8000", "[::]:80", "100%3A:"];
+        let value = names.map(encode_listener_name).join(":");
+        assert_eq!(decode_listener_names(&value), names);
+    }
 }

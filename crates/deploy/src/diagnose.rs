@@ -1,0 +1,236 @@
+//! Why a release never became ready, put together from exits, probes and the log.
+
+use std::path::Path;
+
+use api::EnvLayer;
+use logs::{Filter, Reader, Start, Stream};
+use report::{Failure, Kind};
+
+use crate::readiness::NotReady;
+use crate::spec::Prepared;
+
+/// Log lines shown of a failed start.
+const SHOWN_LINES: usize = 12;
+
+/// Log lines read to find the cause.
+const READ_LINES: usize = 200;
+
+/// Returns the report of slots that were given up.
+pub fn never_ready(
+    home: &home::Home,
+    prepared: &Prepared,
+    old: Option<u32>,
+    failed: &[NotReady],
+) -> Failure {
+    let app = &prepared.release.app.name;
+    let number = prepared.release.number;
+    let mut failure = Failure::new(Kind::Failed, format!("{app} v{number} never became ready"));
+    let Some(first) = failed.first() else { return failure };
+    let service = first.slot.split('.').next().unwrap_or_default();
+    let log = last_lines(&home.logs(&format!("{app}.{service}")), number);
+    let exception = python_exception(&log, &prepared.release.artifact.code_directory);
+
+    let mut cause = match &exception {
+        Some(found) => format!("{}: {}", first.slot, found.text),
+        None => format!("{}: {}", first.slot, first.reason),
+    };
+    if exception.is_some() && first.exits > 0 {
+        cause = format!("{cause}, {}", first.reason);
+    }
+    failure = failure.cause(cause);
+    for other in &failed[1..] {
+        failure = failure.cause(format!("{}: {}", other.slot, other.reason));
+    }
+    if let Some(asked) = &first.asked {
+        let answers: Vec<String> = first
+            .probes
+            .iter()
+            .map(|(text, count)| match count {
+                1 => text.clone(),
+                count => format!("{text} ×{count}"),
+            })
+            .collect();
+        let text = if answers.is_empty() { "no answer".to_owned() } else { answers.join("\n") };
+        failure = failure.detail("probes", format!("{asked}: {text}"));
+    }
+    if let Some(elsewhere) = first.state.as_ref().and_then(|state| listens_elsewhere(first, state)) {
+        failure = failure.detail("listens", elsewhere);
+    }
+    if !prepared.release.changed.is_empty() {
+        failure = failure.detail("changed", prepared.release.changed.join("\n"));
+    }
+    if !log.is_empty() {
+        let shown = &log[log.len().saturating_sub(SHOWN_LINES)..];
+        let title = format!("last {} of {} lines", shown.len(), log.len());
+        failure = failure.detail("log", format!("{title}\n{}", shown.join("\n")));
+    }
+    failure = failure.detail("old", match old {
+        Some(old) => format!("v{old} still serves, nothing was switched"),
+        None => "nothing served before".to_owned(),
+    });
+    if let Some(name) = exception.and_then(|found| found.missing_variable) {
+        let known = prepared.app().env.contains_key(&name);
+        let layer = if known { "declared without a value" } else { "not set" };
+        failure = failure
+            .cause(format!("the variable `{name}` is {layer} for {app}"))
+            .hint(format!("skep env:set {name} -a {app}"));
+    } else {
+        failure = failure.hint(format!("skep logs {app}/{service} --release v{number}"));
+    }
+    failure
+}
+
+/// Returns where the slot's processes listen, if that is not where they were asked to.
+fn listens_elsewhere(failed: &NotReady, state: &control::shim::SlotState) -> Option<String> {
+    let process = state.process?;
+    let found = listening_sockets(process.pid);
+    let silent = failed.probes.iter().any(|(text, _)| {
+        text.starts_with("nothing") || text.starts_with("no answer") || text.starts_with("no HTTP")
+    });
+    if found.is_empty() || !silent {
+        return None;
+    }
+    Some(format!(
+        "process {} listens on {}, not on the socket it was given",
+        process.pid,
+        found.join(", ")
+    ))
+}
+
+/// Returns the TCP addresses that a process or its children listen on.
+fn listening_sockets(pid: u32) -> Vec<String> {
+    let mut inodes = Vec::new();
+    let mut pending = vec![pid];
+    /// Enough for any pre-fork server's tree.
+    const MAX_PROCESSES: usize = 256;
+    let mut seen = 0;
+    while let Some(pid) = pending.pop() {
+        seen += 1;
+        if seen > MAX_PROCESSES {
+            break;
+        }
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        if let Ok(text) = std::fs::read_to_string(children) {
+            pending.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        }
+        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+        for entry in entries.flatten() {
+            let Ok(link) = std::fs::read_link(entry.path()) else { continue };
+            let text = link.to_string_lossy().into_owned();
+            if let Some(inode) = text.strip_prefix("socket:[").and_then(|t| t.strip_suffix(']')) {
+                inodes.push(inode.to_owned());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for table in ["tcp", "tcp6"] {
+        let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")) else { continue };
+        for line in text.lines().skip(1) {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            /// `TCP_LISTEN` in the kernel's table.
+            const LISTEN: &str = "0A";
+            if let [_, local, _, LISTEN, _, _, _, _, _, inode, ..] = words.as_slice()
+                && inodes.iter().any(|known| known == inode)
+                && let Some(port) = local.rsplit(':').next()
+                && let Ok(port) = u16::from_str_radix(port, 16)
+            {
+                found.push(format!("port {port}"));
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Returns the last lines that a release's processes wrote.
+pub fn last_lines(directory: &Path, release: u32) -> Vec<String> {
+    let filter = Filter { release: Some(format!("v{release}")), ..Filter::default() };
+    let Ok(mut reader) = Reader::open(directory, Start::Last(READ_LINES), filter) else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    while let Ok(Some(entry)) = reader.read_next() {
+        if entry.record.stream != Stream::Shim {
+            lines.push(String::from_utf8_lossy(entry.record.bytes).into_owned());
+        }
+    }
+    lines
+}
+
+/// A Python exception found in a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Exception {
+    /// `KeyError 'STRIPE_KEY' at settings.py:88`.
+    text: String,
+    /// The variable that seems to be missing.
+    missing_variable: Option<String>,
+}
+
+/// Finds the last traceback and the last of its frames that lies in the app's own code.
+fn python_exception(lines: &[String], code: &Path) -> Option<Exception> {
+    let code = code.to_string_lossy();
+    let begin = lines.iter().rposition(|line| line.contains("Traceback (most recent call last)"))?;
+    let mut frame = None;
+    let mut error = None;
+    for line in &lines[begin + 1..] {
+        let trimmed = line.trim_start();
+        if let Some(rest) = trimmed.strip_prefix("File \"") {
+            let mut parts = rest.splitn(2, "\", line ");
+            if let (Some(file), Some(rest)) = (parts.next(), parts.next())
+                && let Some(file) = file.strip_prefix(&*code)
+            {
+                let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
+                frame = Some(format!("{}:{number}", file.trim_start_matches('/')));
+            }
+        } else if !line.starts_with([' ', '\t']) && !trimmed.is_empty() {
+            error = Some(trimmed.to_owned());
+            break;
+        }
+    }
+    let error = error?;
+    let missing_variable = missing_variable(&error);
+    let text = match frame {
+        Some(frame) => format!("{error} at {frame}"),
+        None => error,
+    };
+    Some(Exception { text, missing_variable })
+}
+
+/// `KeyError: 'STRIPE_KEY'` names what `os.environ[…]` did not find.
+fn missing_variable(error: &str) -> Option<String> {
+    let name = error.strip_prefix("KeyError: ")?.trim_matches(['\'', '"']);
+    let plausible = name.len() > 1
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    plausible.then(|| name.to_owned())
+}
+
+/// Maps a layer of the environment to the one that the API names.
+pub fn layer(layer: environment::Layer) -> EnvLayer {
+    match layer {
+        environment::Layer::Base => EnvLayer::Base,
+        environment::Layer::Profile => EnvLayer::Profile,
+        environment::Layer::AppFile => EnvLayer::AppFile,
+        environment::Layer::Service => EnvLayer::Service,
+        environment::Layer::Generated => EnvLayer::Generated,
+        environment::Layer::Operator => EnvLayer::Operator,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceback_is_reduced_to_error_file_and_line() {
+        let log = "booting\nTraceback (most recent call last):\n  \
+            File \"/a/code/shop/settings.py\", line 88, in <module>\n    KEY = os.environ['K']\n  \
+            File \"/usr/lib/python3.11/os.py\", line 680, in __getitem__\n    raise KeyError\n\
+            KeyError: 'STRIPE_KEY'\nbye";
+        let lines: Vec<String> = log.lines().map(str::to_owned).collect();
+        let found = python_exception(&lines, Path::new("/a/code")).unwrap();
+        assert_eq!(found.text, "KeyError: 'STRIPE_KEY' at shop/settings.py:88");
+        assert_eq!(found.missing_variable.as_deref(), Some("STRIPE_KEY"));
+        assert_eq!(missing_variable("KeyError: 'name'"), None);
+    }
+}

@@ -1,0 +1,500 @@
+//! Carries a plan out: environment, code, steps, bytecode, manifest, activation.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use disk::{Lock, PathContext};
+
+use crate::artifact::{
+    Artifact, Built, CODE, ENVIRONMENT_LINK, EnvironmentLayer, LEASE, MANIFEST, VENV, activate,
+};
+use crate::bytecode;
+use crate::cancel::Cancel;
+use crate::command::{self, CommandError, Limits, Program};
+use crate::data::ENVIRONMENT_DATA;
+use crate::digest::Digest;
+use crate::error::BuildError;
+use crate::identity::Identity;
+use crate::key;
+use crate::log::BuildLog;
+use crate::manifest::{Layer, Manifest};
+use crate::normalise;
+use crate::pip;
+use crate::plan::{BuildPlan, Builder, EnvironmentPlan};
+use crate::python::Kind;
+use crate::retention::{self, BUILDER_LOCK, NEW_PREFIX};
+use crate::space::Estimate;
+use crate::stage::{self, Stage};
+use crate::take::{self, Taking};
+use crate::tools;
+use crate::variables::{Base, SYSTEM_PATH};
+
+/// News of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildEvent {
+    /// A part began.
+    Started {
+        /// What it does.
+        what: String,
+    },
+    /// A program wrote a line.
+    Line(String),
+    /// A part is done.
+    Finished {
+        /// What it did.
+        what: String,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// Something worth knowing that is no failure.
+    Notice(String),
+}
+
+/// Where a build's news and log lines go.
+struct Progress<'a> {
+    events: &'a mut dyn FnMut(BuildEvent),
+    log: BuildLog,
+}
+
+impl Progress<'_> {
+    fn line(&mut self, line: &str) {
+        self.log.line(line);
+        (self.events)(BuildEvent::Line(line.to_owned()));
+    }
+
+    fn notice(&mut self, text: String) {
+        self.log.line(&text);
+        (self.events)(BuildEvent::Notice(text));
+    }
+}
+
+/// One build going on.
+struct Building<'a> {
+    builder: &'a Builder,
+    plan: &'a BuildPlan,
+    stage: Stage,
+    deadline: Instant,
+    cancel: &'a Cancel,
+    /// The caller's variables, with pip's configuration translated for uv.
+    variables: BTreeMap<String, String>,
+    progress: Progress<'a>,
+}
+
+impl Builder {
+    /// Builds what `plan` says, or returns what is there already. Blocks; safe to run on its own
+    /// thread. After an error or a cancellation nothing is left but the log, and an environment that
+    /// was finished before.
+    pub fn build(
+        &self,
+        plan: &BuildPlan,
+        events: &mut dyn FnMut(BuildEvent),
+        cancel: &Cancel,
+    ) -> Result<Artifact, BuildError> {
+        if let Some(existing) = self.artifacts.lookup(&plan.build_key) {
+            return Ok(existing);
+        }
+        self.artifacts.create()?;
+        let directory = self.artifacts.directory();
+        if let Some((directory, mode)) = self.identity.obstacle(directory) {
+            return Err(BuildError::Unreachable { directory, mode, user: self.identity.name() });
+        }
+        let Some(_lock) = Lock::try_exclusive(&directory.join(BUILDER_LOCK))? else {
+            return Err(BuildError::Busy(self.app.name.clone()));
+        };
+        retention::sweep(&self.artifacts)?;
+        self.check_space(plan)?;
+        let log = BuildLog::create(&self.home.build_logs(&self.app.name), &plan.build_key.short())?;
+        let mut building = Building {
+            builder: self,
+            plan,
+            stage: Stage::create(directory, &self.identity)?,
+            deadline: Instant::now() + Duration::from_millis(self.app.build.timeout_ms),
+            cancel,
+            variables: self.variables.clone(),
+            progress: Progress { events, log },
+        };
+        let environment = building.environment()?;
+        building.code(environment)
+    }
+
+    fn check_space(&self, plan: &BuildPlan) -> Result<(), BuildError> {
+        let (last_code_bytes, last_environment_bytes) = self.artifacts.last_sizes();
+        let estimate = Estimate {
+            source_bytes: plan.source.size_bytes,
+            last_code_bytes,
+            last_environment_bytes,
+            builds_environment: plan.environment.as_ref().is_some_and(|e| e.existing.is_none()),
+            node: plan.node,
+        };
+        let directory = self.artifacts.directory();
+        estimate.check(directory, disk::free_bytes(directory)?)
+    }
+}
+
+impl Building<'_> {
+    /// Returns the environment layer, made if it is not there.
+    fn environment(&mut self) -> Result<Option<EnvironmentLayer>, BuildError> {
+        let Some(plan) = &self.plan.environment else { return Ok(None) };
+        if let Some(existing) = self.builder.artifacts.lookup_environment(&plan.key) {
+            return Ok(Some(existing));
+        }
+        let started = Instant::now();
+        let what = format!("environment from {}", plan.project.kind.file());
+        (self.progress.events)(BuildEvent::Started { what: what.clone() });
+        self.install(plan)?;
+        let layer = self.keep_environment(plan)?;
+        (self.progress.events)(BuildEvent::Finished { what, elapsed: started.elapsed() });
+        Ok(Some(layer))
+    }
+
+    /// Fills the stage's environment.
+    fn install(&mut self, plan: &EnvironmentPlan) -> Result<(), BuildError> {
+        let Some(interpreter) = &self.plan.interpreter else { return Ok(()) };
+        let request = tools::Request {
+            home: &self.builder.home,
+            identity: &self.builder.identity,
+            search_path: &self.builder.search_path,
+            variables: &self.builder.variables,
+            cancel: self.cancel,
+        };
+        let progress = &mut self.progress;
+        let uv = tools::uv(&request, &mut |line| progress.line(line))?;
+        progress.log.line(&format!("uv {} at {}", uv.version, uv.path.display()));
+        let pythons = tools::trusted_pythons(&self.builder.identity, &self.builder.search_path);
+        pip::translate(&mut self.variables, &pythons, self.cancel);
+
+        let source = self.stage.source();
+        let inputs = &plan.project.inputs;
+        self.stage.copy_source(&self.builder.source, inputs, &source, self.cancel)?;
+        self.stage.make(&self.stage.environment())?;
+        let venv = self.stage.environment();
+        let python = interpreter.path.as_os_str();
+        let mut environment = self.variables(&[])?;
+        let cache = self.cache("uv")?;
+        for (name, value) in [
+            ("UV_CACHE_DIR", cache.as_path()),
+            ("UV_PROJECT_ENVIRONMENT", venv.as_path()),
+            ("UV_LINK_MODE", Path::new("copy")),
+            ("UV_NO_PROGRESS", Path::new("1")),
+            ("UV_PYTHON_DOWNLOADS", Path::new("never")),
+        ] {
+            environment.insert(name.to_owned(), text(value)?);
+        }
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        let mut create = words(&["venv", "--quiet", "--relocatable", "--no-project", "--python"]);
+        create.extend([python.to_owned(), venv.clone().into_os_string()]);
+        let mut install = match plan.project.kind {
+            Kind::Lock => words(&["sync", "--frozen", "--no-dev", "--no-editable", "--python"]),
+            _ => words(&["pip", "install", "--no-editable", "--python"]),
+        };
+        match plan.project.kind {
+            Kind::Lock => install.push(python.to_owned()),
+            kind => {
+                install.push(venv.join("bin/python").into_os_string());
+                install.extend(words(match kind {
+                    Kind::Requirements => &["--requirement", "requirements.txt"],
+                    Kind::Dependencies => &["--requirement", "pyproject.toml"],
+                    // Named on the command line: such a path is never taken from uv's cache.
+                    Kind::Project | Kind::Lock => &["."],
+                }));
+            }
+        }
+        self.stage.open_up()?;
+        for arguments in [create, install] {
+            let program = Program {
+                path: uv.path.clone(),
+                arguments,
+                directory: source.clone(),
+                environment: environment.clone(),
+            };
+            self.run("installing the environment", &program)?;
+        }
+        self.compile(&venv.join("bin/python"), &venv.join("lib"), &environment)
+    }
+
+    /// Makes the stage's environment a layer.
+    fn keep_environment(&mut self, plan: &EnvironmentPlan) -> Result<EnvironmentLayer, BuildError> {
+        self.close_down()?;
+        let venv = self.stage.environment();
+        let normalised = normalise::environment(&venv)?;
+        let has_var = plan.project.installs_source.is_some() && !venv.join("var").exists();
+        let data = if has_var {
+            vec![("var".to_owned(), ENVIRONMENT_DATA.to_owned())]
+        } else {
+            Vec::new()
+        };
+        let artifacts = &self.builder.artifacts;
+        let new = New::create(artifacts.directory())?;
+        let taken = take::take(&Taking {
+            from: &venv,
+            into: &new.0.join(VENV),
+            data: &data,
+            data_directory: &self.builder.home.data(&self.builder.app.name),
+            interpreter: self.plan.interpreter.as_ref().map(|python| python.path.as_path()),
+            dropped: &normalised.dropped,
+            rewritten: &normalised.rewritten,
+            cancel: self.cancel,
+        })?;
+        let manifest =
+            Manifest { layer: Layer::Environment, environment: None, entries: taken.entries };
+        let id = new.finish(&manifest)?;
+        activate(&new.0, &artifacts.environment_path_of(&id), &id)?;
+        let layer = artifacts.environment(plan.key, id, has_var, manifest.size_bytes());
+        artifacts.remember_environment(&layer)?;
+        Ok(layer)
+    }
+
+    /// Makes the artifact.
+    fn code(&mut self, environment: Option<EnvironmentLayer>) -> Result<Artifact, BuildError> {
+        let started = Instant::now();
+        (self.progress.events)(BuildEvent::Started { what: "code".to_owned() });
+        let code = self.stage.code();
+        let source = &self.plan.source;
+        self.stage.copy_source(&self.builder.source, &source.entries, &code, self.cancel)?;
+        self.stage.open_up()?;
+        self.steps(environment.as_ref(), &code)?;
+        let python = match &environment {
+            Some(layer) => Some(layer.python.clone()),
+            None => self.plan.interpreter.as_ref().map(|python| python.path.clone()),
+        };
+        if let Some(python) = &python {
+            let variables = self.variables(&[])?;
+            self.compile(python, &code, &variables)?;
+        }
+        self.close_down()?;
+
+        let builder = self.builder;
+        let data: Vec<(String, String)> =
+            builder.app.data.iter().map(|d| (d.path.clone(), d.path.clone())).collect();
+        let new = New::create(builder.artifacts.directory())?;
+        let taken = take::take(&Taking {
+            from: &code,
+            into: &new.0.join(CODE),
+            data: &data,
+            data_directory: &builder.home.data(&builder.app.name),
+            interpreter: None,
+            dropped: &BTreeSet::new(),
+            rewritten: &BTreeMap::new(),
+            cancel: self.cancel,
+        })?;
+        for path in taken.data_written {
+            self.progress.notice(format!(
+                "the build wrote to {path}, which is data: what it wrote is not kept"
+            ));
+        }
+        let manifest = Manifest {
+            layer: Layer::Code,
+            environment: environment.as_ref().map(|layer| layer.id),
+            entries: taken.entries,
+        };
+        if let Some(layer) = &environment {
+            let target =
+                Path::new("..").join(layer.directory.file_name().unwrap_or_default()).join(VENV);
+            let link = new.0.join(ENVIRONMENT_LINK);
+            std::os::unix::fs::symlink(target, &link).context("create link", &link)?;
+        }
+        let id = new.finish(&manifest)?;
+        let built = Built {
+            source: source.label(),
+            plain_python: if environment.is_some() { None } else { python },
+            code_bytes: manifest.size_bytes(),
+        };
+        activate(&new.0, &builder.artifacts.path_of(&id), &id)?;
+        let artifact =
+            builder.artifacts.artifact(self.plan.build_key, id, environment, built.clone());
+        builder.artifacts.remember(&artifact, &built)?;
+        let elapsed = started.elapsed();
+        (self.progress.events)(BuildEvent::Finished { what: "code".to_owned(), elapsed });
+        Ok(artifact)
+    }
+
+    /// Runs `npm ci` and the app file's steps in the stage's copy of the code.
+    fn steps(
+        &mut self,
+        environment: Option<&EnvironmentLayer>,
+        code: &Path,
+    ) -> Result<(), BuildError> {
+        let mut first: Vec<PathBuf> =
+            environment.map(|layer| layer.bin_directory.clone()).into_iter().collect();
+        if self.plan.node {
+            first.push(code.join("node_modules/.bin"));
+        }
+        let mut variables = self.variables(&first)?;
+        if let Some(layer) = environment {
+            variables.insert("VIRTUAL_ENV".to_owned(), text(&layer.prefix)?);
+        }
+        let app = &self.builder.app;
+        if self.plan.node {
+            let npm = command::find("npm", SYSTEM_PATH).ok_or(BuildError::NoNpm)?;
+            variables.insert("npm_config_cache".to_owned(), text(&self.cache("npm")?)?);
+            let program = Program {
+                path: npm,
+                arguments: ["ci", "--no-audit", "--no-fund"].map(OsString::from).into(),
+                directory: code.to_owned(),
+                environment: variables.clone(),
+            };
+            self.part("npm ci", &program)?;
+        }
+        for step in &app.build.steps {
+            let program = Program {
+                path: PathBuf::from("/bin/sh"),
+                arguments: ["-c", step].map(OsString::from).into(),
+                directory: code.to_owned(),
+                environment: variables.clone(),
+            };
+            self.part(&format!("build step `{step}`"), &program)?;
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, what: &str, program: &Program) -> Result<(), BuildError> {
+        let started = Instant::now();
+        (self.progress.events)(BuildEvent::Started { what: what.to_owned() });
+        self.run(what, program)?;
+        let elapsed = started.elapsed();
+        (self.progress.events)(BuildEvent::Finished { what: what.to_owned(), elapsed });
+        Ok(())
+    }
+
+    /// Runs one program of the build as its user.
+    fn run(&mut self, step: &str, program: &Program) -> Result<(), BuildError> {
+        self.progress.log.begin(&program.text());
+        let limits = Limits { deadline: self.deadline, cancel: self.cancel };
+        let progress = &mut self.progress;
+        let result = command::stream(program, &self.builder.identity, limits, &mut |line| {
+            progress.line(line);
+        });
+        let Err(error) = result else { return Ok(()) };
+        let last_lines = self.progress.log.last_lines();
+        let log = self.progress.log.path().to_owned();
+        let step = step.to_owned();
+        Err(match error {
+            CommandError::Cancelled => BuildError::Cancelled,
+            CommandError::TimedOut => {
+                let limit_s = self.builder.app.build.timeout_ms / 1000;
+                BuildError::TimedOut { step, limit_s, last_lines, log }
+            }
+            CommandError::Status(status) => BuildError::Step {
+                step,
+                command: program.text(),
+                reason: command::status_text(status),
+                last_lines,
+                log,
+            },
+            other => BuildError::Step {
+                step,
+                command: program.text(),
+                reason: report::chain(&other).join(": "),
+                last_lines,
+                log,
+            },
+        })
+    }
+
+    /// Compiles below `root`; what does not compile is in the log and no failure.
+    fn compile(
+        &mut self,
+        python: &Path,
+        root: &Path,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<(), BuildError> {
+        let program = bytecode::compile(python, root, environment);
+        self.progress.log.begin(&format!("compile {}", root.display()));
+        let limits = Limits { deadline: self.deadline, cancel: self.cancel };
+        let log = &mut self.progress.log;
+        match command::stream(&program, &self.builder.identity, limits, &mut |line| log.line(line))
+        {
+            Err(CommandError::Cancelled) => Err(BuildError::Cancelled),
+            Err(error) => {
+                let reason = report::chain(&error).join(": ");
+                self.progress.notice(format!("bytecode was not compiled: {reason}"));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn close_down(&mut self) -> Result<(), BuildError> {
+        let ended = self.stage.close_down()?;
+        if ended > 0 {
+            self.progress
+                .notice(format!("{ended} processes that the build left running were ended"));
+        }
+        Ok(())
+    }
+
+    /// Returns the environment of the build's programs.
+    fn variables(&self, first: &[PathBuf]) -> Result<BTreeMap<String, String>, BuildError> {
+        let mut environment = self.variables.clone();
+        for (name, value) in key::step_variables(&self.builder.app) {
+            environment.insert(name.to_owned(), value.to_owned());
+        }
+        let first: Vec<String> = first.iter().map(|path| text(path)).collect::<Result<_, _>>()?;
+        Base {
+            first: &first,
+            home: &text(&self.stage.home())?,
+            temporary: &text(&self.stage.temporary())?,
+            stage: self.stage.id(),
+        }
+        .put(&mut environment);
+        Ok(environment)
+    }
+
+    /// Returns a cache directory of the build's user, made if it is missing.
+    fn cache(&self, name: &str) -> Result<PathBuf, BuildError> {
+        let identity: &Identity = &self.builder.identity;
+        let path = self.builder.home.cache().join(format!("{name}-{}", identity.uid()));
+        if !path.exists() {
+            disk::create_directory(&path, 0o700)?;
+            identity.own(&path)?;
+        }
+        Ok(path)
+    }
+}
+
+/// A tree that has not its name yet; removed when dropped, unless it was renamed.
+struct New(PathBuf);
+
+impl New {
+    fn create(artifacts: &Path) -> Result<Self, BuildError> {
+        let path = artifacts.join(format!("{NEW_PREFIX}{}", stage::random_name()?));
+        disk::create_directory(&path, 0o700)?;
+        Ok(Self(path))
+    }
+
+    /// Writes manifest and lease, takes the right to write, and returns the id.
+    fn finish(&self, manifest: &Manifest) -> Result<Digest, BuildError> {
+        use std::os::unix::fs::PermissionsExt;
+        let text = manifest.render();
+        let mut files = vec![(MANIFEST, text.as_bytes())];
+        if manifest.layer == Layer::Code {
+            files.push((LEASE, b""));
+        }
+        for (name, bytes) in files {
+            let path = self.0.join(name);
+            fs::write(&path, bytes).context("write", &path)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o444))
+                .context("set the mode of", &path)?;
+        }
+        fs::set_permissions(&self.0, fs::Permissions::from_mode(0o555))
+            .context("set the mode of", &self.0)?;
+        Ok(Digest::of(text.as_bytes()))
+    }
+}
+
+impl Drop for New {
+    fn drop(&mut self) {
+        // What cannot be removed now is swept by the next build.
+        let _ = disk::remove_tree(&self.0);
+    }
+}
+
+fn text(path: &Path) -> Result<String, BuildError> {
+    path.to_str().map(str::to_owned).ok_or_else(|| BuildError::Machine {
+        operation: format!("use `{}` as SKEP_HOME", path.display()),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not UTF-8"),
+    })
+}

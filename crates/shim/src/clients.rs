@@ -1,0 +1,222 @@
+//! Who is connected to the control socket.
+//!
+//! Root and the shim's own user may connect, at most [`MAX_CLIENTS`] at a time. A client that does
+//! not say hello in [`HELLO_PATIENCE`], that breaks the protocol, or that lets its queue overflow
+//! is dropped; it may connect again and is told everything anew.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use control::shim::{Message, Numbered};
+use control::{Connection, Hello, Received, Role};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, sockopt};
+
+use crate::clock;
+use crate::context::note;
+use crate::poll::{Interest, Poll, Token};
+use crate::slot::duplicate;
+
+/// Most clients at a time: an agent, its successor, a few commands.
+const MAX_CLIENTS: usize = 16;
+
+/// How long a client may take to say who it is.
+const HELLO_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most requests taken from one client in one turn of the loop.
+const REQUESTS_PER_TURN: usize = 64;
+
+#[derive(Debug)]
+struct Client {
+    key: u32,
+    connection: Connection,
+    /// `None`: it has said hello.
+    hello_by: Option<Duration>,
+    /// Requests may be waiting that epoll does not know of.
+    has_more: bool,
+    waits_to_write: bool,
+}
+
+/// What a client said.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// Hello: now it is to be greeted.
+    Hello { client: u32 },
+    /// A request, with its descriptors.
+    Request { client: u32, request: Box<Numbered>, fds: Vec<OwnedFd> },
+}
+
+/// All clients.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    hello: Hello,
+    clients: Vec<Client>,
+    next_key: u32,
+}
+
+impl Clients {
+    pub(crate) fn new(hello: Hello) -> Self {
+        Self { hello, clients: Vec::new(), next_key: 0 }
+    }
+
+    /// Takes the connections that wait.
+    pub(crate) fn accept(&mut self, poll: &Poll, listener: &OwnedFd) {
+        for _ in 0..MAX_CLIENTS {
+            match rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok(socket) => {
+                    if let Err(error) = self.welcome(poll, socket) {
+                        note(&format!("a client was turned away: {error}"));
+                    }
+                }
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn welcome(&mut self, poll: &Poll, socket: OwnedFd) -> io::Result<()> {
+        let peer = sockopt::socket_peercred(&socket)?;
+        if !peer.uid.is_root() && peer.uid != rustix::process::geteuid() {
+            let text = format!("user {} may not command this shim", peer.uid.as_raw());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        if self.clients.len() >= MAX_CLIENTS {
+            return Err(io::Error::other("too many clients"));
+        }
+        let key = self.next_key;
+        self.next_key = self.next_key.wrapping_add(1);
+        let mut connection = Connection::new(socket)?;
+        connection.send(&self.hello, Vec::new()).map_err(io::Error::other)?;
+        poll.add(&connection, Token::Client(key), Interest::Read)?;
+        self.clients.push(Client {
+            key,
+            connection,
+            hello_by: Some(clock::now() + HELLO_PATIENCE),
+            has_more: false,
+            waits_to_write: false,
+        });
+        Ok(())
+    }
+
+    /// Sends what waits and returns what a client said.
+    pub(crate) fn ready(&mut self, poll: &Poll, key: u32) -> Vec<Said> {
+        let Some(index) = self.clients.iter().position(|client| client.key == key) else {
+            return Vec::new();
+        };
+        let client = &mut self.clients[index];
+        let mut said = Vec::new();
+        match client.flush(poll).and_then(|()| client.read(&self.hello, &mut said)) {
+            Ok(true) => {}
+            Ok(false) => self.drop_at(poll, index, None),
+            Err(error) => self.drop_at(poll, index, Some(&error)),
+        }
+        said
+    }
+
+    /// Returns the clients that are to be read again without waiting.
+    pub(crate) fn with_more(&self) -> Vec<u32> {
+        self.clients.iter().filter(|client| client.has_more).map(|client| client.key).collect()
+    }
+
+    /// Drops who has not said hello in time.
+    pub(crate) fn expire(&mut self, poll: &Poll, now: Duration) {
+        while let Some(index) =
+            self.clients.iter().position(|client| client.hello_by.is_some_and(|by| by <= now))
+        {
+            self.drop_at(poll, index, Some(&io::Error::from(io::ErrorKind::TimedOut)));
+        }
+    }
+
+    /// Returns when [`Clients::expire`] is to be called.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.clients.iter().filter_map(|client| client.hello_by).min()
+    }
+
+    /// Sends a message to one client.
+    pub(crate) fn send(&mut self, poll: &Poll, key: u32, message: &Message, fds: &[BorrowedFd<'_>]) {
+        if let Some(index) = self.clients.iter().position(|client| client.key == key)
+            && let Err(error) = self.clients[index].send(poll, message, fds)
+        {
+            self.drop_at(poll, index, Some(&error));
+        }
+    }
+
+    /// Sends a message to all that have said hello.
+    pub(crate) fn broadcast(&mut self, poll: &Poll, message: &Message, fds: &[BorrowedFd<'_>]) {
+        for index in (0..self.clients.len()).rev() {
+            if self.clients[index].hello_by.is_none()
+                && let Err(error) = self.clients[index].send(poll, message, fds)
+            {
+                self.drop_at(poll, index, Some(&error));
+            }
+        }
+    }
+
+    /// Returns whether something that was sent has not gone out.
+    pub(crate) fn are_behind(&self) -> bool {
+        self.clients.iter().any(|client| client.connection.wants_write())
+    }
+
+    fn drop_at(&mut self, poll: &Poll, index: usize, why: Option<&io::Error>) {
+        let client = self.clients.swap_remove(index);
+        poll.remove(&client.connection);
+        if let Some(why) = why {
+            note(&format!("a client was dropped: {why}"));
+        }
+    }
+}
+
+impl Client {
+    fn send(&mut self, poll: &Poll, message: &Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.connection.send(message, duplicate(fds)?).map_err(io::Error::other)?;
+        self.arm(poll)
+    }
+
+    fn flush(&mut self, poll: &Poll) -> io::Result<()> {
+        self.connection.flush().map_err(io::Error::other)?;
+        self.arm(poll)
+    }
+
+    /// Waits for the socket to take more only while there is more.
+    fn arm(&mut self, poll: &Poll) -> io::Result<()> {
+        let wants = self.connection.wants_write();
+        if wants != self.waits_to_write {
+            self.waits_to_write = wants;
+            let interest = if wants { Interest::ReadWrite } else { Interest::Read };
+            poll.change(&self.connection, Token::Client(self.key), interest)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is there; false when the client has closed.
+    fn read(&mut self, ours: &Hello, said: &mut Vec<Said>) -> io::Result<bool> {
+        self.has_more = false;
+        if self.hello_by.is_some() {
+            match self.connection.receive::<Hello>().map_err(io::Error::other)? {
+                Received::Message(theirs, _) => {
+                    ours.agree(&theirs).map_err(io::Error::other)?;
+                    if theirs.role != Role::Command {
+                        theirs.expect_role(Role::Agent).map_err(io::Error::other)?;
+                    }
+                    self.hello_by = None;
+                    said.push(Said::Hello { client: self.key });
+                }
+                Received::Pending => return Ok(true),
+                Received::Closed => return Ok(false),
+            }
+        }
+        for _ in 0..REQUESTS_PER_TURN {
+            match self.connection.receive::<Numbered>().map_err(io::Error::other)? {
+                Received::Message(request, fds) => {
+                    let request = Box::new(request);
+                    said.push(Said::Request { client: self.key, request, fds });
+                }
+                Received::Pending => return Ok(true),
+                Received::Closed => return Ok(false),
+            }
+        }
+        self.has_more = true;
+        Ok(true)
+    }
+}

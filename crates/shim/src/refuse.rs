@@ -1,0 +1,123 @@
+//! Answers connections that no process will accept soon; see the crate's documentation.
+//!
+//! What the client has sent is read first and the connection is read on for a moment after the
+//! answer: closing a unix socket with unread bytes resets it, and the client could lose the answer
+//! or find its own write broken. Bounded in connections, bytes and time.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use control::shim::REFUSED_RESPONSE;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, Shutdown, SocketFlags};
+
+use crate::poll::{Interest, Poll, Token};
+
+/// Most connections taken from one listener in one turn of the loop.
+const ACCEPTS_PER_TURN: usize = 128;
+
+/// Most answered connections that are read on; beyond, the oldest is closed.
+const MAX_LINGERING: usize = 256;
+
+/// How long an answered connection is read on.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Most bytes that are read of one, before it is closed on a client that does not stop.
+const MAX_READ_BYTES: usize = 4 << 20;
+
+#[derive(Debug)]
+struct Lingering {
+    key: u32,
+    socket: OwnedFd,
+    until: Duration,
+    read_bytes: usize,
+}
+
+/// The connections that were refused and are being read out.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    lingering: Vec<Lingering>,
+    next_key: u32,
+}
+
+impl Refusals {
+    /// Takes connections from `listener`, which is non-blocking, and answers them; returns how
+    /// many.
+    pub(crate) fn answer(&mut self, poll: &Poll, listener: &OwnedFd, now: Duration) -> usize {
+        for count in 0..ACCEPTS_PER_TURN {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            match rustix::net::accept_with(listener, flags) {
+                Ok(socket) => self.refuse(poll, socket, now),
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(_) => return count,
+            }
+        }
+        ACCEPTS_PER_TURN
+    }
+
+    fn refuse(&mut self, poll: &Poll, socket: OwnedFd, now: Duration) {
+        let key = self.next_key;
+        self.next_key = self.next_key.wrapping_add(1);
+        let mut lingering = Lingering { key, socket, until: now + LINGER, read_bytes: 0 };
+        let over = lingering.read();
+        // The answer fits any socket's buffer; a client that is gone needs none.
+        let sent = rustix::net::send(&lingering.socket, REFUSED_RESPONSE, SendFlags::NOSIGNAL);
+        let shut = rustix::net::shutdown(&lingering.socket, Shutdown::Write);
+        if over || sent.is_err() || shut.is_err() {
+            return;
+        }
+        if self.lingering.len() == MAX_LINGERING {
+            let oldest = self.lingering.remove(0);
+            poll.remove(&oldest.socket);
+        }
+        if poll.add(&lingering.socket, Token::Refused(key), Interest::Read).is_ok() {
+            self.lingering.push(lingering);
+        }
+    }
+
+    /// Reads on a connection that became readable.
+    pub(crate) fn readable(&mut self, poll: &Poll, key: u32) {
+        let Some(index) = self.lingering.iter().position(|one| one.key == key) else { return };
+        if self.lingering[index].read() {
+            let ended = self.lingering.remove(index);
+            poll.remove(&ended.socket);
+        }
+    }
+
+    /// Closes those whose time is over.
+    pub(crate) fn expire(&mut self, poll: &Poll, now: Duration) {
+        self.lingering.retain(|one| {
+            let keep = now < one.until;
+            if !keep {
+                poll.remove(&one.socket);
+            }
+            keep
+        });
+    }
+
+    /// Returns when [`Refusals::expire`] is to be called.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.lingering.iter().map(|one| one.until).min()
+    }
+}
+
+impl Lingering {
+    /// Reads what is there; returns whether that is all there will be, or enough.
+    fn read(&mut self) -> bool {
+        /// Requests are usually smaller; a larger one takes more turns.
+        const READ_BYTES: usize = 16 << 10;
+        let mut bytes = [0; READ_BYTES];
+        loop {
+            match rustix::io::read(&self.socket, &mut bytes[..]) {
+                Ok(0) => return true,
+                Ok(count) => self.read_bytes += count,
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return false,
+                Err(_) => return true,
+            }
+            if self.read_bytes >= MAX_READ_BYTES {
+                return true;
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! All processes of one start of a slot.
+//!
+//! In a cgroup leaf they are what the kernel says. Without cgroups they are found in `/proc`: who
+//! is in the main process's session, who carries the start's mark in its environment, and the
+//! descendants of both. A process that leaves the session, orphans itself *and* clears its
+//! environment is out of reach then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use cgroup::{CgroupError, Leaf, Watch};
+use rustix::process::Signal;
+
+use crate::process::{self, Stat};
+
+/// The environment variable that marks a start's processes where there are no cgroups.
+pub(crate) const MARK: &str = "SKEP_START";
+
+/// The processes of one start.
+#[derive(Debug)]
+pub(crate) enum Tree {
+    /// Those of a cgroup leaf; the watch becomes urgent when it becomes empty.
+    Cgroup { leaf: Leaf, watch: Watch },
+    /// Those of a session and of a mark.
+    Session(Session),
+}
+
+/// How processes are recognised without cgroups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// The main process, which made the session; `None`: only the mark is known.
+    pub(crate) leader: Option<Leader>,
+    /// The value of [`MARK`].
+    pub(crate) mark: String,
+}
+
+/// The process that made a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leader {
+    pub(crate) pid: u32,
+    pub(crate) start_ticks: u64,
+}
+
+impl Tree {
+    /// Returns the tree of an existing leaf, `None` if there is no such leaf.
+    pub(crate) fn of_leaf(path: &Path) -> Result<Option<Self>, CgroupError> {
+        let Some(leaf) = Leaf::open(path)? else { return Ok(None) };
+        let watch = leaf.watch()?;
+        Ok(Some(Self::Cgroup { leaf, watch }))
+    }
+
+    /// Returns what [`Tree::of_leaf`] needs to find it again.
+    pub(crate) fn leaf(&self) -> Option<PathBuf> {
+        match self {
+            Self::Cgroup { leaf, .. } => Some(leaf.path().to_owned()),
+            Self::Session(_) => None,
+        }
+    }
+
+    /// Returns what to poll for [`crate::poll::Interest::Urgent`]; `None`: it has to be looked at.
+    pub(crate) fn watch(&self) -> Option<&Watch> {
+        match self {
+            Self::Cgroup { watch, .. } => Some(watch),
+            Self::Session(_) => None,
+        }
+    }
+
+    /// Returns whether no process of it is alive; not knowing is not empty.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Cgroup { watch, .. } => watch.is_populated().is_ok_and(|populated| !populated),
+            Self::Session(session) => session.processes().is_empty(),
+        }
+    }
+
+    /// Returns its live processes.
+    pub(crate) fn processes(&self) -> BTreeSet<u32> {
+        match self {
+            Self::Cgroup { leaf, .. } => leaf.processes().unwrap_or_default(),
+            Self::Session(session) => session.processes(),
+        }
+    }
+
+    /// Returns whether `pid` is one of them.
+    pub(crate) fn contains(&self, pid: u32) -> bool {
+        self.processes().contains(&pid)
+    }
+
+    /// Sends a signal to each that is there now.
+    pub(crate) fn signal(&self, signal: Signal) {
+        match self {
+            Self::Cgroup { leaf, .. } => {
+                // What fails is tried again by the kill at the end of the grace.
+                let _ = leaf.signal(signal);
+            }
+            Self::Session(session) => session.signal(signal),
+        }
+    }
+
+    /// Kills all of it; to be called again until it is empty.
+    pub(crate) fn kill(&self) {
+        match self {
+            Self::Cgroup { leaf, .. } => {
+                if leaf.kill().is_err() {
+                    let _ = leaf.signal(Signal::KILL);
+                }
+            }
+            Self::Session(session) => session.signal(Signal::KILL),
+        }
+    }
+
+    /// Gives up an empty tree's leaf.
+    pub(crate) fn remove(&self) {
+        if let Self::Cgroup { leaf, .. } = self {
+            // A leaf that cannot be removed now is taken or removed by the next shim.
+            let _ = leaf.remove();
+        }
+    }
+}
+
+impl Session {
+    fn processes(&self) -> BTreeSet<u32> {
+        let all = snapshot();
+        let us = std::process::id();
+        // The id of a session is free for others once the session is empty.
+        let leader = self.leader.filter(|leader| {
+            all.get(&leader.pid).is_none_or(|stat| stat.start_ticks == leader.start_ticks)
+        });
+        let mut members: BTreeSet<u32> = all
+            .iter()
+            .filter(|(pid, stat)| {
+                leader.is_some_and(|leader| {
+                    stat.session == leader.pid && stat.start_ticks >= leader.start_ticks
+                }) || (**pid != us && is_marked(**pid, &self.mark))
+            })
+            .map(|(pid, _)| *pid)
+            .collect();
+        loop {
+            let before = members.len();
+            let children = all.iter().filter(|(_, stat)| members.contains(&stat.parent));
+            members.extend(children.map(|(pid, _)| *pid).collect::<Vec<_>>());
+            if members.len() == before {
+                break;
+            }
+        }
+        members.retain(|pid| all.get(pid).is_some_and(Stat::is_alive));
+        members
+    }
+
+    /// A process id is trusted only if it is a member still after its pidfd was opened.
+    fn signal(&self, signal: Signal) {
+        let opened: Vec<(u32, OwnedFd)> = self
+            .processes()
+            .into_iter()
+            .filter_map(|pid| Some((pid, process::open(pid)?)))
+            .collect();
+        if opened.is_empty() {
+            return;
+        }
+        let still = self.processes();
+        for (_, pidfd) in opened.iter().filter(|(pid, _)| still.contains(pid)) {
+            process::signal(pidfd, signal);
+        }
+    }
+}
+
+/// Returns every process that can be seen.
+fn snapshot() -> BTreeMap<u32, Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter_map(|pid| Some((pid, Stat::read(pid)?)))
+        .collect()
+}
+
+fn is_marked(pid: u32, mark: &str) -> bool {
+    marks(pid).is_some_and(|value| value == mark)
+}
+
+/// Returns the mark in a process's environment; `None` also where it may not be read.
+pub(crate) fn marks(pid: u32) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environment.split(|byte| *byte == 0).find_map(|variable| {
+        let value = variable.strip_prefix(MARK.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    })
+}
+
+/// Returns the live processes whose mark begins with `prefix`, with their marks.
+pub(crate) fn find_marked(prefix: &str) -> Vec<(u32, String)> {
+    snapshot()
+        .into_iter()
+        .filter(|(_, stat)| stat.is_alive())
+        .filter_map(|(pid, _)| Some((pid, marks(pid)?)))
+        .filter(|(_, mark)| mark.starts_with(prefix))
+        .collect()
+}

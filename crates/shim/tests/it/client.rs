@@ -1,0 +1,163 @@
+//! A small blocking client of a shim.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use control::shim::{Held, Message, Numbered, Outcome, Request, SharedListener, SlotState};
+use control::{Connection, Hello, PROTOCOL, Received, Role, SlotId};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// Longest wait for anything; reached only by a defect.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Everything a shim has told.
+pub struct Client {
+    connection: Connection,
+    next_id: u64,
+    pub slots: BTreeMap<SlotId, SlotState>,
+    /// Every state that was told, in order.
+    pub seen: Vec<SlotState>,
+    pub held: BTreeMap<SlotId, Vec<(Held, OwnedFd)>>,
+    pub listeners: Vec<(SharedListener, OwnedFd)>,
+    pub adoptable: Vec<(SlotId, u32)>,
+    pub removed: Vec<SlotId>,
+    pub ready: Option<(u32, control::shim::Containment)>,
+    replies: BTreeMap<u64, (Outcome, Vec<OwnedFd>)>,
+    closed: bool,
+}
+
+impl Client {
+    /// Connects and waits until the greeting is complete.
+    pub fn connect(socket: &Path, installation: &str) -> Self {
+        let mut connection =
+            Connection::new(disk::socket::connect_stream(socket).unwrap()).unwrap();
+        let hello = Hello {
+            protocol: PROTOCOL,
+            role: Role::Agent,
+            build: "test".into(),
+            boot_id: disk::boot_id().unwrap(),
+            installation: installation.into(),
+        };
+        connection.send(&hello, Vec::new()).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let theirs = loop {
+            match connection.receive::<Hello>().unwrap() {
+                Received::Message(hello, _) => break hello,
+                Received::Pending => wait_readable(&connection, deadline, "a hello"),
+                Received::Closed => panic!("the shim closed the connection"),
+            }
+        };
+        assert_eq!(theirs.role, Role::Shim);
+        let mut client = Self {
+            connection,
+            next_id: 1,
+            slots: BTreeMap::new(),
+            seen: Vec::new(),
+            held: BTreeMap::new(),
+            listeners: Vec::new(),
+            adoptable: Vec::new(),
+            removed: Vec::new(),
+            ready: None,
+            replies: BTreeMap::new(),
+            closed: false,
+        };
+        client.wait("the greeting", |client| client.ready.is_some());
+        client
+    }
+
+    /// Waits until what the shim has told satisfies `condition`.
+    pub fn wait(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.read();
+            if condition(self) {
+                return;
+            }
+            assert!(!self.closed, "the shim closed the connection before {what}");
+            let waiting = format!("{what}; the last states are {:#?}", self.slots);
+            wait_readable(&self.connection, deadline, &waiting);
+        }
+    }
+
+    /// Waits for the state of a slot.
+    pub fn wait_slot(&mut self, slot: SlotId, what: &str, condition: impl Fn(&SlotState) -> bool) -> SlotState {
+        self.wait(&format!("slot {slot} {what}"), |client| {
+            client.slots.get(&slot).is_some_and(&condition)
+        });
+        self.slots[&slot].clone()
+    }
+
+    /// Waits until the shim closes the connection.
+    pub fn wait_closed(&mut self) {
+        self.wait("the end", |client| client.closed);
+    }
+
+    fn read(&mut self) {
+        while !self.closed {
+            match self.connection.receive::<Message>() {
+                Ok(Received::Message(message, fds)) => self.take(message, fds),
+                Ok(Received::Pending) => return,
+                Ok(Received::Closed) | Err(_) => self.closed = true,
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message, mut fds: Vec<OwnedFd>) {
+        match message {
+            Message::Reply { re, outcome } => {
+                self.replies.insert(re, (outcome, fds));
+            }
+            Message::Holding { slot, held } => {
+                assert_eq!(held.len(), fds.len());
+                self.held.insert(slot, held.into_iter().zip(fds).collect());
+            }
+            Message::HoldingListener { listener } => {
+                self.listeners.push((listener, fds.pop().unwrap()));
+            }
+            Message::Slot { state } => {
+                self.seen.push(state.clone());
+                self.slots.insert(state.id, state);
+            }
+            Message::Removed { slot } => {
+                self.slots.remove(&slot);
+                self.removed.push(slot);
+            }
+            Message::Adoptable { slot, pid } => self.adoptable.push((slot, pid)),
+            Message::Ready { pid, containment } => self.ready = Some((pid, containment)),
+            Message::LogsDropped { bytes, reason } => panic!("{bytes} bytes dropped: {reason}"),
+            Message::Unknown => panic!("an unknown message"),
+        }
+    }
+
+    /// Sends a request and waits for its answer.
+    pub fn ask(&mut self, request: Request, fds: Vec<OwnedFd>) -> (Outcome, Vec<OwnedFd>) {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.connection.send(&Numbered { id, request }, fds).unwrap();
+        self.wait("a reply", |client| client.replies.contains_key(&id));
+        self.replies.remove(&id).unwrap()
+    }
+
+    /// Sends a request that must be accepted.
+    pub fn accepted(&mut self, request: Request) {
+        let text = format!("{request:?}");
+        assert_eq!(self.ask(request, Vec::new()).0, Outcome::Accepted, "{text}");
+    }
+
+    /// Sends a request that must be refused; returns why.
+    pub fn refused(&mut self, request: Request) -> String {
+        match self.ask(request, Vec::new()).0 {
+            Outcome::Refused { reason } => reason,
+            other => panic!("not refused but {other:?}"),
+        }
+    }
+}
+
+fn wait_readable(connection: &Connection, deadline: Instant, what: &str) {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+    let mut polled = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::IN)];
+    assert_ne!(poll(&mut polled, Some(&timeout)).unwrap(), 0, "waited in vain for {what}");
+}

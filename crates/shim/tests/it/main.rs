@@ -1,0 +1,17 @@
+//! The real binary, over its real socket, with real processes.
+//!
+//! Each test runs twice where it matters: with cgroups (where this machine has them for this user;
+//! else it says so) and with sessions. Waits are for levels, with a deadline that only a defect
+//! reaches.
+
+mod adopt;
+mod child;
+mod client;
+mod fixture;
+mod life;
+mod listeners;
+mod logs;
+mod notify;
+mod protocol;
+mod refuse;
+mod stop;

@@ -1,0 +1,73 @@
+//! Stopping, whatever a process does against it.
+
+use control::shim::{ExitStatus, Phase, Request, SlotSpec};
+
+use crate::fixture::{SLOT, both, exists, start};
+
+#[test]
+fn a_tree_that_forks_twice_and_ignores_signals_is_emptied() {
+    both(|shim| {
+        let mut client = shim.client();
+        let script = "trap '' TERM; \
+            (setsid sh -c \"trap '' TERM; sleep 600 & : > deep; wait\" &) ; \
+            while ! [ -e deep ]; do sleep 0.01; done; : > up; while :; do sleep 600; done";
+        client.accepted(start(SlotSpec { stop_grace_ms: 200, ..shim.sh(script) }));
+        shim.wait_file("up");
+        assert!(shim.processes().len() >= 3);
+        client.accepted(Request::Stop { slot: SLOT });
+        let state = client.wait_slot(SLOT, "stops", |state| state.phase == Phase::Stopped);
+        let exit = state.last_exit.unwrap();
+        assert_eq!((exit.status, exit.requested), (ExitStatus::Signal(9), true));
+        assert_eq!(shim.processes(), [0u32; 0]);
+    });
+}
+
+#[test]
+fn what_a_dead_main_process_leaves_is_cleared_before_the_next_start() {
+    both(|shim| {
+        let mut client = shim.client();
+        // The first start leaves an orphan that ignores TERM; the second must not see it.
+        let script = "if [ -e first ]; then exec sleep 600; fi; : > first; \
+            (trap '' TERM; : > orphan; while :; do sleep 600; done) & \
+            while ! [ -e orphan ]; do sleep 0.01; done; exit 1";
+        client.accepted(start(SlotSpec { stop_grace_ms: 200, ..shim.sh(script) }));
+        let state = client.wait_slot(SLOT, "runs again", |state| state.starts == 2);
+        let main = state.process.unwrap().pid;
+        assert_eq!(shim.processes(), [main]);
+        assert!(client.seen.iter().any(|state| state.phase == Phase::Clearing));
+    });
+}
+
+#[test]
+fn a_stopped_process_is_continued_so_that_it_can_end() {
+    both(|shim| {
+        let mut client = shim.client();
+        let script = "trap 'exit 5' TERM; : > up; kill -STOP $$; while :; do sleep 0.05; done";
+        client.accepted(start(shim.sh(script)));
+        shim.wait_file("up");
+        client.accepted(Request::Stop { slot: SLOT });
+        let state = client.wait_slot(SLOT, "stops", |state| state.phase == Phase::Stopped);
+        assert_eq!(state.last_exit.unwrap().status, ExitStatus::Code(5));
+    });
+}
+
+#[test]
+fn an_asked_shim_ends_only_without_processes_and_leaves_nothing() {
+    both(|mut shim| {
+        let mut client = shim.client();
+        client.accepted(start(SlotSpec { socket: shim.unix(), ..shim.sh("exec sleep 600") }));
+        client.wait_slot(SLOT, "runs", |state| state.phase == Phase::Running);
+        assert!(client.refused(Request::Exit {}).contains("stop it first"));
+        assert!(client.refused(Request::Remove { slot: SLOT }).contains("stop it first"));
+        client.accepted(Request::Stop { slot: SLOT });
+        client.wait_slot(SLOT, "stops", |state| state.phase == Phase::Stopped);
+        assert!(exists(&shim.path("slot")));
+        client.accepted(Request::Remove { slot: SLOT });
+        assert_eq!(client.removed, [SLOT]);
+        assert!(!exists(&shim.path("slot")));
+        client.accepted(Request::Exit {});
+        client.wait_closed();
+        assert_eq!(shim.wait().code(), Some(0));
+        assert!(!shim.socket().exists());
+    });
+}

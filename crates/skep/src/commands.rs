@@ -1,0 +1,67 @@
+//! One file for each command: `skep env:set` is `commands/env/set.rs`.
+//!
+//! Each has `Arguments`, whose doc comment is the command's help, and `run`, which takes them
+//! apart and calls a function with typed parameters.
+
+pub(crate) mod agent;
+pub(crate) mod app;
+pub(crate) mod completions;
+pub(crate) mod docs;
+pub(crate) mod doctor;
+pub(crate) mod env;
+
+use std::process::ExitCode;
+
+use report::{Failure, Kind};
+
+use crate::arguments::Command;
+use crate::context::Context;
+use crate::error::{Outcome, Result};
+
+/// Runs a command to its end.
+pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode> {
+    if let Command::AgentRun(arguments) = command {
+        // It brings its own runtime.
+        return agent::run::run(arguments);
+    }
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+            Failure::new(Kind::Temporary, "failed to start an event loop").because(&error)
+        })?;
+    let outcome = runtime.block_on(dispatch(command, context));
+    // A blocked read of standard input must not keep a finished command.
+    runtime.shutdown_background();
+    outcome.map(|outcome| ExitCode::from(outcome.exit_code()))
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<Outcome> {
+    match command {
+        Command::Up(arguments) => app::up::run(arguments, context).await,
+        Command::Deploy(arguments) => app::deploy::run(arguments, context).await,
+        Command::Rollback(arguments) => app::rollback::run(arguments, context).await,
+        Command::Watch(arguments) => app::watch::run(arguments, context).await,
+        Command::Apps(arguments) => app::list::run(arguments, context).await,
+        Command::Releases(arguments) => app::releases::run(arguments, context).await,
+        Command::Ps(arguments) => app::ps::run(arguments, context).await,
+        Command::Logs(arguments) => app::logs::run(arguments, context).await,
+        Command::Run(arguments) => app::run::run(arguments, context).await,
+        Command::Scale(arguments) => app::scale::run(arguments, context).await,
+        Command::Restart(arguments) => app::restart::run(arguments, context).await,
+        Command::Stop(arguments) => app::stop::run(arguments, context).await,
+        Command::Start(arguments) => app::start::run(arguments, context).await,
+        Command::Down(arguments) => app::down::run(arguments, context).await,
+        Command::Remove(arguments) => app::remove::run(arguments, context).await,
+        Command::EnvSet(arguments) => env::set::run(arguments, context).await,
+        Command::EnvUnset(arguments) => env::unset::run(arguments, context).await,
+        Command::EnvList(arguments) => env::list::run(arguments, context).await,
+        Command::EnvExplain(arguments) => env::explain::run(arguments, context).await,
+        Command::AgentStatus(arguments) => agent::status::run(arguments, context).await,
+        Command::AgentInstall(arguments) => agent::install::run(arguments, context).await,
+        Command::AgentStop(arguments) => agent::stop::run(arguments, context).await,
+        Command::AgentStart(arguments) => agent::start::run(arguments, context).await,
+        Command::AgentRun(_) => unreachable!("`run` has taken it"),
+        Command::Doctor(arguments) => doctor::run(arguments, context).await,
+        Command::Completions(arguments) => completions::run(arguments, context),
+        Command::Docs(arguments) => docs::run(arguments, context),
+    }
+}

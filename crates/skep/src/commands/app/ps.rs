@@ -1,0 +1,61 @@
+use api::{Overview, ProcessRow, path};
+use jiff::Timestamp;
+
+use crate::client::target;
+use crate::context::Context;
+use crate::error::{Outcome, Result};
+use crate::place::Place;
+use crate::render::processes;
+use crate::which::{app_here, choose};
+
+/// Show what runs
+///
+/// One row for each service and release: slots with a process (and what those forked), memory of
+/// all of them, restarts. In an app's directory that app, elsewhere all of them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// An app, or one service of it [default: the app of this directory, else all]
+    app: Option<Place>,
+    /// All apps, also in an app's directory
+    #[arg(short, long, conflicts_with = "app")]
+    all: bool,
+    /// One row for each slot, with its process id
+    #[arg(short, long)]
+    slots: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Outcome> {
+    let Arguments { app, all, slots } = arguments;
+    let Some(client) = context.client_for_list().await? else {
+        context
+            .output
+            .list(&Vec::<ProcessRow>::new(), || processes::by_slot(&[], Timestamp::now()))?;
+        return Ok(Outcome::Done);
+    };
+    let here = !all && app.is_none() && app_here(context, &client).await?.is_some();
+    let chosen = match &app {
+        None if !here => None,
+        place => Some(choose(context, &client, place.as_ref()).await?),
+    };
+    let query = [("app", chosen.as_ref().map(|chosen| chosen.app.as_str()))];
+    let mut rows: Vec<ProcessRow> = client.get(&target(path::PROCESSES, &[], &query)).await?;
+    if let Some(service) = chosen.filter(|chosen| chosen.service.is_some()) {
+        rows.retain(|row| row.service == service.display());
+    }
+    let overview: Overview = client.get(path::OVERVIEW).await?;
+    for problem in &overview.problems {
+        context.output.warn(problem);
+    }
+    if !overview.not_enforced.is_empty() {
+        let list = overview.not_enforced.join("; ");
+        context.output.warn(&format!("not enforced: {list}   skep doctor"));
+    }
+    if rows.is_empty() {
+        context.output.say("nothing runs");
+    }
+    let now = Timestamp::now();
+    context.output.list(&rows, || {
+        if slots { processes::by_slot(&rows, now) } else { processes::by_service(&rows, now) }
+    })?;
+    Ok(Outcome::Done)
+}

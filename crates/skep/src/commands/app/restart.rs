@@ -1,0 +1,26 @@
+use api::DeployKind;
+
+use crate::change::{ChangeOptions, on_app, submit};
+use crate::context::Context;
+use crate::error::{Outcome, Result};
+use crate::place::Place;
+use crate::which::choose;
+
+/// Replace slots one by one, each when its successor has answered
+///
+/// The same release and the same variables in new processes; no request is lost on the way.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// An app, or one service of it [default: the app of this directory]
+    app: Option<Place>,
+    #[command(flatten)]
+    options: ChangeOptions,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Outcome> {
+    let Arguments { app, options } = arguments;
+    let client = context.existing_client().await?;
+    let chosen = choose(context, &client, app.as_ref()).await?;
+    let request = on_app(&chosen.app, DeployKind::Restart { service: chosen.service });
+    submit(context, &client, &request, options).await
+}

@@ -1,0 +1,26 @@
+use api::DeployKind;
+
+use crate::change::{ChangeOptions, on_app, submit};
+use crate::context::Context;
+use crate::error::{Outcome, Result};
+use crate::place::Place;
+use crate::which::choose;
+
+/// Stop an app or one service of it
+///
+/// Drains, then stops. Releases, data and variables are kept; `skep start` undoes it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// An app, or one service of it [default: the app of this directory]
+    app: Option<Place>,
+    #[command(flatten)]
+    options: ChangeOptions,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Outcome> {
+    let Arguments { app, options } = arguments;
+    let client = context.existing_client().await?;
+    let chosen = choose(context, &client, app.as_ref()).await?;
+    let request = on_app(&chosen.app, DeployKind::Stop { service: chosen.service });
+    submit(context, &client, &request, options).await
+}

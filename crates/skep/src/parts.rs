@@ -1,0 +1,68 @@
+//! The other programs in this executable, and the one that is started from here. Kept in one
+//! place, so that what `skep` needs of each crate is seen at a glance.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use home::Home;
+use report::{Failure, Kind};
+use supervise::bootstrap::{self, Started, Stopped};
+
+use crate::error::Result;
+
+/// Version of this build and, where the build knew it, its commit.
+pub(crate) fn build() -> String {
+    match option_env!("SKEP_COMMIT") {
+        Some(commit) => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
+        None => env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Makes the home if there is none, starts the agent's shim, which starts the agent; returns when
+/// the API socket is held. Blocks, with deadlines.
+pub(crate) fn start_agent(home: &Home) -> Result<Started> {
+    let started = bootstrap::start_agent(home, &executable()?, &build());
+    Ok(started.map_err(Failure::from)?)
+}
+
+/// Stops the agent and its shim, and no other service. Blocks, with deadlines.
+pub(crate) fn stop_agent(home: &Home) -> Result<Stopped> {
+    let stopped = bootstrap::stop_agent(home, &executable()?, &build());
+    Ok(stopped.map_err(Failure::from)?)
+}
+
+/// Returns the path of this program.
+pub(crate) fn executable() -> Result<PathBuf> {
+    let path = std::env::current_exe().map_err(|error| {
+        Failure::new(Kind::Internal, "failed to find this program's path").because(&error)
+    })?;
+    // What the kernel says of a program that was replaced while it runs.
+    if path.to_string_lossy().ends_with(" (deleted)") {
+        return Err(Failure::new(Kind::Temporary, "this program was just replaced by another")
+            .hint("run the command again")
+            .into());
+    }
+    Ok(path)
+}
+
+/// Returns the caller's variables that a build may see.
+pub(crate) fn build_environment() -> BTreeMap<String, String> {
+    BTreeMap::new()
+}
+
+/// Is the agent, until it is told to stop.
+pub(crate) fn agent(_home: &Home) -> ExitCode {
+    ExitCode::FAILURE
+}
+
+/// Is a shim.
+pub(crate) fn shim(_arguments: Vec<OsString>) -> ExitCode {
+    ExitCode::FAILURE
+}
+
+/// Is the proxy.
+pub(crate) fn proxy(_arguments: Vec<OsString>) -> ExitCode {
+    ExitCode::FAILURE
+}

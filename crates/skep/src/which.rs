@@ -1,0 +1,133 @@
+//! Which app a command is about.
+
+use std::path::Path;
+
+use report::{Failure, Kind, did_you_mean};
+
+use crate::client::Client;
+use crate::context::Context;
+use crate::error::{Result, usage};
+use crate::place::Place;
+
+/// An app, and the one service of it that is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    /// The app.
+    pub(crate) app: String,
+    /// Its service; absent: all of them.
+    pub(crate) service: Option<String>,
+}
+
+/// Returns the app that is meant: the one that was named, else the one whose directory this is.
+/// An app the agent does not know is a failure that names those it does.
+pub(crate) async fn choose(
+    context: &Context,
+    client: &Client,
+    place: Option<&Place>,
+) -> Result<Chosen> {
+    let chosen = match place {
+        Some(Place::App(app)) => Chosen { app: app.clone(), service: None },
+        Some(Place::Service { app, service }) => {
+            Chosen { app: app.clone(), service: Some(service.clone()) }
+        }
+        Some(Place::Directory(directory)) => {
+            let directory = context.resolve(directory);
+            Chosen { app: app_of(&directory)?, service: None }
+        }
+        None => {
+            let Some(app) = app_here(context, client).await? else {
+                return Err(which_app(&context.directory, &names(client).await?).into());
+            };
+            Chosen { app, service: None }
+        }
+    };
+    let known = names(client).await?;
+    if known.contains(&chosen.app) {
+        return Ok(chosen);
+    }
+    let named = matches!(place, Some(Place::App(_) | Place::Service { .. }));
+    Err(unknown_app(&chosen.app, named, &known).into())
+}
+
+/// Returns like [`choose`], but an app that only its directory knows is taken as it is: its
+/// variables may be set before its first release.
+pub(crate) async fn choose_or_new(
+    context: &Context,
+    client: &Client,
+    place: Option<&Place>,
+) -> Result<String> {
+    match place {
+        Some(Place::Directory(directory)) => app_of(&context.resolve(directory)),
+        None if declares_app(&context.directory) => app_of(&context.directory),
+        _ => Ok(choose(context, client, place).await?.app),
+    }
+}
+
+/// Returns the app of the current directory, or `None` if it is nobody's.
+pub(crate) async fn app_here(context: &Context, client: &Client) -> Result<Option<String>> {
+    if declares_app(&context.directory) {
+        return app_of(&context.directory).map(Some);
+    }
+    // Neither file: an app that was detected from its code is known by its directory.
+    let Ok(directory) = context.directory.canonicalize() else { return Ok(None) };
+    let directory = directory.to_string_lossy();
+    let apps = client.apps().await?;
+    Ok(apps
+        .into_iter()
+        .find(|app| app.directory.as_deref() == Some(directory.as_ref()))
+        .map(|app| app.name))
+}
+
+fn declares_app(directory: &Path) -> bool {
+    ["skep.toml", "Procfile"].iter().any(|name| directory.join(name).is_file())
+}
+
+fn app_of(directory: &Path) -> Result<String> {
+    let directory = directory.canonicalize().map_err(|error| {
+        usage(format!("failed to open the directory `{}`", directory.display())).because(&error)
+    })?;
+    Ok(crate::source::load(&directory)?.name)
+}
+
+async fn names(client: &Client) -> Result<Vec<String>> {
+    Ok(client.apps().await?.into_iter().map(|app| app.name).collect())
+}
+
+fn which_app(directory: &Path, known: &[String]) -> Failure {
+    let failure =
+        usage(format!("which app? `{}` has no skep.toml and no Procfile", directory.display()));
+    match known {
+        [] => failure.hint("there is no app yet: skep up DIR"),
+        known => failure.hint(format!("name one of: {}", known.join(", "))),
+    }
+}
+
+fn unknown_app(app: &str, named: bool, known: &[String]) -> Failure {
+    let failure = Failure::new(Kind::Failed, format!("there is no app `{app}`"));
+    if !named {
+        return failure.hint("it was never deployed: skep up");
+    }
+    match did_you_mean(app, known.iter().map(String::as_str)) {
+        Some(similar) => failure.hint(format!("did you mean `{similar}`?")),
+        None if known.is_empty() => failure.hint("there is none yet: skep up DIR"),
+        None => failure.hint(format!("there are: {}", known.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_app_names_what_is_known() {
+        let known = ["shop".to_owned(), "blog".to_owned()];
+        let hints = |app, named| unknown_app(app, named, &known).hints.join("");
+        assert_eq!(hints("shpo", true), "did you mean `shop`?");
+        assert_eq!(hints("crm", true), "there are: shop, blog");
+        assert_eq!(hints("crm", false), "it was never deployed: skep up");
+        assert_eq!(
+            which_app(Path::new("/tmp/x"), &known).hints,
+            ["name one of: shop, blog".to_owned()]
+        );
+    }
+}

@@ -1,0 +1,4 @@
+CREATE TABLE tallies (
+    entry_id INTEGER PRIMARY KEY REFERENCES entries (id) ON DELETE CASCADE,
+    words    INTEGER NOT NULL
+);
