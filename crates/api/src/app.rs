@@ -246,3 +246,10 @@ pub struct Removal {
     #[serde(default)]
     pub undo: Option<String>,
 }
+
+/// Asks for a removed app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreRequest {
+    /// Its archive's directory.
+    pub archive: String,
+}

@@ -15,7 +15,7 @@ pub mod path;
 
 pub use app::{
     AppDetail, AppState, AppSummary, Overview, ProcessRow, Removal, ReleaseRow, ReleaseState,
-    Route, ScaleEntry, ScaleReply, ScaleRequest, ServiceTarget, SlotPhase,
+    RestoreRequest, Route, ScaleEntry, ScaleReply, ScaleRequest, ServiceTarget, SlotPhase,
 };
 pub use deploy::{
     DeployEvent, DeployId, DeployKind, DeployRequest, DeployStarted, DeploySummary, LiveReport,

@@ -6,6 +6,8 @@ pub const OVERVIEW: &str = "/v1";
 pub const APPS: &str = "/v1/apps";
 /// `GET` → [`crate::AppDetail`]; `DELETE` (`?plan=true`) → [`crate::Removal`].
 pub const APP: &str = "/v1/apps/{app}";
+/// `POST` [`crate::RestoreRequest`] → [`crate::AppDetail`]: brings a removed app back, stopped.
+pub const RESTORE: &str = "/v1/restore";
 /// `GET` → [`crate::ReleaseRow`] list, newest first.
 pub const RELEASES: &str = "/v1/apps/{app}/releases";
 /// `GET` (`?app=`) → [`crate::ProcessRow`] list.

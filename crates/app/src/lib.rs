@@ -30,6 +30,7 @@ pub mod schema;
 mod service;
 
 pub use detect::DetectError;
+pub use command::UnsetVariable;
 pub use layout::Layout;
 pub use load::{LoadError, MAX_FILE_BYTES, detected, load, parse};
 pub use name::RESERVED_APP;

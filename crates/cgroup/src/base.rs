@@ -100,9 +100,18 @@ mod tests {
         };
         assert_eq!(chosen("/cg", true), "/cg/skep-i");
         assert_eq!(chosen("/cg/user.slice/session-3.scope", true), "/cg/skep-i");
-        assert_eq!(chosen("/cg/user.slice/session-3.scope", false), "/cg/user.slice/session-3.scope/skep-i");
-        assert_eq!(chosen("/cg/system.slice/skep.service", true), "/cg/system.slice/skep.service/skep-i");
-        assert_eq!(chosen("/cg/system.slice/a.service/init", true), "/cg/system.slice/a.service/skep-i");
+        assert_eq!(
+            chosen("/cg/user.slice/session-3.scope", false),
+            "/cg/user.slice/session-3.scope/skep-i"
+        );
+        assert_eq!(
+            chosen("/cg/system.slice/skep.service", true),
+            "/cg/system.slice/skep.service/skep-i"
+        );
+        assert_eq!(
+            chosen("/cg/system.slice/a.service/init", true),
+            "/cg/system.slice/a.service/skep-i"
+        );
         assert_eq!(chosen("/cg/skep-i/shop.service/g1.0.1", true), "/cg/skep-i");
         assert_eq!(chosen("/cg/skep-j/shop.web/g1.0.1", true), "/cg/skep-i");
     }

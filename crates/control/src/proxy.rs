@@ -32,6 +32,12 @@ pub enum Request {
         /// Names in the descriptors' order.
         names: Vec<String>,
     },
+    /// Close these listeners; connections that were accepted on them go on. One that the proxy does
+    /// not have is fine.
+    Unlisten {
+        /// Names.
+        names: Vec<String>,
+    },
     /// Say when nothing is in flight on these endpoints. They must not be in the current table.
     Drain {
         /// Echoed in the answers.

@@ -33,12 +33,14 @@ pub mod readiness;
 pub mod records;
 pub mod section;
 pub mod spec;
-mod users;
+pub mod users;
 
 pub use error::DeployError;
 pub use executor::Executor;
+/// Stops a build and everything it started.
+pub use release::Cancel as BuildCancel;
 pub use feed::Feed;
 pub use journal::Journal;
 pub use node::Node;
 pub use records::{AppRecord, DeployRecord, Intent, Phase, ReleaseRecord, Serving};
-pub use users::{User, Users};
+

@@ -178,15 +178,13 @@ impl Prepared {
             .map_err(|error| error.failure(&std::collections::BTreeSet::new()))?;
         let code = &self.release.artifact.code_directory;
         let (program, arguments) = resolve(command, &environment, code)?;
-        let mut variables = environment.variables();
-        variables.extend(command.assignments.iter().cloned());
         Ok(SlotSpec {
             id: SlotId::new(generation, 0),
             release: format!("v{}", self.release.number),
             program: text(&program),
             arguments,
             directory: text(code),
-            environment: variables,
+            environment: environment.variables(),
             credentials: self.user.as_ref().map(User::credentials),
             socket: SlotSocket::None,
             notify: false,

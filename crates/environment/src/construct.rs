@@ -99,6 +99,15 @@ pub enum ConstructError {
         #[source]
         refusal: Refusal,
     },
+    /// A word before a command needs a variable that nothing sets.
+    #[error("{origin} needs a variable that is not set")]
+    Unset {
+        /// Where.
+        origin: String,
+        /// Which.
+        #[source]
+        unset: app::UnsetVariable,
+    },
     /// The app has no such service.
     #[error("{app} has no service `{service}`")]
     NoService {
@@ -126,7 +135,7 @@ impl ConstructError {
                 let hints = Failure::from(refusal).hints;
                 Failure { hints, ..Failure::from_error(Kind::Usage, self) }
             }
-            Self::NoService { .. } => Failure::from_error(Kind::Usage, self),
+            Self::NoService { .. } | Self::Unset { .. } => Failure::from_error(Kind::Usage, self),
             Self::TooLarge { .. } => Failure::from_error(Kind::Usage, self)
                 .hint("keep large values in a file below the app's data and set its path"),
         }
@@ -319,13 +328,27 @@ impl Layers<'_> {
         };
         // As a shell has it: the words before a command count for this command alone, and one
         // that is written further right wins.
-        for (name, value) in command.map_or(&[][..], |command| &command.assignments) {
-            if !matches!(self.inputs.purpose, Purpose::OneOff { .. }) {
-                allowed(name, value, &own)?;
-                self.push(Layer::Service, name, value, own.clone());
-            }
+        let Some(command) = command.filter(|_| !matches!(self.inputs.purpose, Purpose::OneOff { .. }))
+        else {
+            return Ok(());
+        };
+        let assignments = command
+            .expand_assignments(|name| self.lookup(name))
+            .map_err(|unset| ConstructError::Unset { origin: own.clone(), unset })?;
+        for (name, value) in &assignments {
+            allowed(name, value, &own)?;
+            self.push(Layer::Service, name, value, own.clone());
         }
         Ok(())
+    }
+
+    /// Returns what a `$NAME` before a command means: the highest layer's value.
+    fn lookup(&self, name: &str) -> Option<String> {
+        let operator = self.inputs.operator.get(name).map(|variable| &variable.value);
+        let generated = self.inputs.generated.get(name).map(|generated| &generated.value);
+        let lower = self.rows.iter().rev().find(|row| row.name == name).map(|row| &row.value);
+        let value = operator.or(generated).or(lower)?;
+        Some(value.reveal().to_owned())
     }
 
     fn generated(&mut self) {

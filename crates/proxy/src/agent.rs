@@ -171,6 +171,10 @@ impl Control {
                 }
                 Some(Message::Listening { names: self.listeners.names() })
             }
+            Request::Unlisten { names } => {
+                self.listeners.remove(&names).await;
+                Some(Message::Listening { names: self.listeners.names() })
+            }
             Request::Cut { id, endpoints } => {
                 let (requests, total) = self.shared.tracker.cut(&endpoints);
                 Some(Message::WasCut { id, requests, total })

@@ -170,9 +170,10 @@ impl Registry {
         let mut entries = Vec::new();
         for service in &source.services {
             let next_index = self.services.len();
-            let state = self.services.entry(service.name.clone()).or_insert_with(|| {
-                Arc::new(ServiceState::new(service.name.clone(), next_index))
-            });
+            let state = self
+                .services
+                .entry(service.name.clone())
+                .or_insert_with(|| Arc::new(ServiceState::new(service.name.clone(), next_index)));
             let state = Arc::clone(state);
             let mut endpoints = Vec::new();
             for endpoint in &service.endpoints {

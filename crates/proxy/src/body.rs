@@ -137,9 +137,7 @@ impl RequestBody {
             }
             let patience = match self.length {
                 BodyLength::Length(_) => None,
-                BodyLength::Chunked | BodyLength::UntilClose => {
-                    Some(crate::limits::STREAM_AFTER)
-                }
+                BodyLength::Chunked | BodyLength::UntilClose => Some(crate::limits::STREAM_AFTER),
             };
             if self.wait_for_more(inbound, record, patience).await? == More::Pause {
                 return Ok(());

@@ -120,10 +120,8 @@ fn sent(
     } else if written < head.len() + first.len() {
         unsent.extend_from_slice(&first[written - head.len()..]);
     }
-    let one_read = upstream.is_unix()
-        && unsent.is_empty()
-        && body.is_complete()
-        && written <= ONE_READ_BYTES;
+    let one_read =
+        upstream.is_unix() && unsent.is_empty() && body.is_complete() && written <= ONE_READ_BYTES;
     Sent { upstream, reused, unsent, one_read }
 }
 
@@ -243,8 +241,7 @@ pub(crate) async fn await_head(
             Ok(0) => return Err(ended(buffer).into()),
             Ok(_) => {}
             Err(Stop::Io(error)) => {
-                let failure =
-                    if buffer.is_empty() { Failure::Reset } else { Failure::Garbage };
+                let failure = if buffer.is_empty() { Failure::Reset } else { Failure::Garbage };
                 return Err(Failed::new(failure, error).into());
             }
             Err(Stop::Timeout) => {

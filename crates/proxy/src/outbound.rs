@@ -32,8 +32,7 @@ impl Outbound<'_> {
         record: &Record,
     ) -> Result<(), Stop> {
         let mut watch = Watch::record(record);
-        write_both(&mut self.writer, first, second, &mut self.timer, SEND_TIMEOUT, &mut watch)
-            .await
+        write_both(&mut self.writer, first, second, &mut self.timer, SEND_TIMEOUT, &mut watch).await
     }
 
     /// Gives up memory that the next request will hardly need.

@@ -62,7 +62,8 @@ fn fail(failure: &Failure) -> ExitCode {
 }
 
 fn start(arguments: Arguments) -> Result<(), Failure> {
-    let failed = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Kind::Failed, error);
+    let failed =
+        |error: &(dyn std::error::Error + 'static)| Failure::from_error(Kind::Failed, error);
     let mut descriptors = inherit::take().map_err(|error| failed(&error))?;
     let position = descriptors.iter().position(|(name, _)| name == "slot");
     let Some(position) = position else {

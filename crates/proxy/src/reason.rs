@@ -129,7 +129,9 @@ impl Reason {
             Self::NoRoute => "no service claims this listener, host and path: `skep apps`",
             Self::NoReadySlot => "no slot of the service is ready: `skep ps`",
             Self::HeldTimeout => "no slot became ready in time: `skep ps` and `skep logs`",
-            Self::AtCapacity => "every slot was busy for as long as a request may wait: `skep scale`",
+            Self::AtCapacity => {
+                "every slot was busy for as long as a request may wait: `skep scale`"
+            }
             Self::HoldFull => "too many requests waited for a slot: `skep ps`",
             Self::ConnectFailed => "the slot's socket refused: did the process close its listener?",
             Self::BacklogFull => "the slot accepts no connections: is its event loop blocked?",

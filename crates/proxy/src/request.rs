@@ -81,11 +81,13 @@ impl Request {
             None => push_id(&mut self.id),
         }
         let path = request.target().path();
-        self.client =
-            Client { is_11: request.version() == Version::Http11, is_head: request.method() == "HEAD" };
+        self.client = Client {
+            is_11: request.version() == Version::Http11,
+            is_head: request.method() == "HEAD",
+        };
         self.idempotent = is_idempotent(request.method());
-        self.has_body = request.body() != BodyLength::Length(0)
-            || request.header("content-length").is_some();
+        self.has_body =
+            request.body() != BodyLength::Length(0) || request.header("content-length").is_some();
         self.expects_continue = request.expectation() == Expectation::Continue;
         self.persists = request.persists();
         self.json = request

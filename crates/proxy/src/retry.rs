@@ -117,8 +117,7 @@ mod tests {
         for failure in [Failure::Withdrawn, Failure::Stale] {
             assert_eq!(decide(failure, POST), Decision::Again);
         }
-        let unread =
-            [Failure::Unsent, Failure::Connect, Failure::BacklogFull, Failure::Refused];
+        let unread = [Failure::Unsent, Failure::Connect, Failure::BacklogFull, Failure::Refused];
         for failure in unread {
             assert_eq!(decide(failure, Facts { risked: 9, ..POST }), Decision::Elsewhere);
         }

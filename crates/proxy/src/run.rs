@@ -14,13 +14,13 @@ use tokio::task::JoinSet;
 
 use crate::agent::{self, Control};
 use crate::apply::Applier;
+use crate::lastgood;
 use crate::limits::SWEEP;
 use crate::log::Log;
 use crate::shared::Shared;
 use crate::table::Table;
 use crate::tracker::{Phase, Tracker};
 use crate::worker::{Listeners, Workers};
-use crate::lastgood;
 
 /// Everything a proxy is started with.
 pub struct Config {
@@ -121,9 +121,7 @@ impl Proxy {
         let threads = Arc::new(Workers::start(workers).map_err(ProxyError::Threads)?);
         let listeners = Arc::new(Listeners::new(Arc::clone(&shared), Arc::clone(&threads)));
         for (name, socket) in config.listeners {
-            listeners
-                .add(&name, socket)
-                .map_err(|source| ProxyError::Listener { name, source })?;
+            listeners.add(&name, socket).map_err(|source| ProxyError::Listener { name, source })?;
         }
         config.control.set_nonblocking(true).map_err(ProxyError::Control)?;
         let control_listener =

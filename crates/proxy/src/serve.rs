@@ -122,14 +122,8 @@ impl Connection<'_> {
         let request = &mut self.request;
         request.head.truncate(request.head_length);
         let (worker, record, client) = (self.origin.worker, self.record, request.client);
-        let sent = send(
-            &claim,
-            worker,
-            &mut request.head,
-            &self.body,
-            request.upgrade,
-            request.has_body,
-        );
+        let sent =
+            send(&claim, worker, &mut request.head, &self.body, request.upgrade, request.has_body);
         let mut sent = match sent.await {
             Ok(sent) => sent,
             Err(failed) => {
@@ -146,9 +140,7 @@ impl Connection<'_> {
         let (response, outbound) = (&mut self.response, &mut self.outbound);
 
         let watch = may_watch && pump.is_idle();
-        let head = await_head(
-            &mut reader, response, outbound, record, client, deadline, watch,
-        );
+        let head = await_head(&mut reader, response, outbound, record, client, deadline, watch);
         match pump.beside(head).await {
             Ok(Ok(())) => {}
             Ok(Err(NoHead::Failed(failed))) => {
@@ -169,14 +161,8 @@ impl Connection<'_> {
 
         let serving = self.origin.shared.tracker.phase() == Phase::Serving;
         let may_keep = request.persists && serving && pump.is_idle();
-        let plan = plan(
-            response,
-            &mut outbound.bytes,
-            &request.id,
-            client,
-            may_keep,
-            request.upgrade,
-        );
+        let plan =
+            plan(response, &mut outbound.bytes, &request.id, client, may_keep, request.upgrade);
         let Some(mut plan) = plan else {
             let detail = "an upgrade that nobody asked for".to_owned();
             return Attempt::Failed { failure: Failure::Garbage, detail, one_read };
@@ -279,7 +265,12 @@ impl Connection<'_> {
     }
 
     /// Answers in the app's place.
-    pub(crate) async fn answer(&mut self, status: u16, reason: Reason, detail: Option<&str>) -> Next {
+    pub(crate) async fn answer(
+        &mut self,
+        status: u16,
+        reason: Reason,
+        detail: Option<&str>,
+    ) -> Next {
         let serving = self.origin.shared.tracker.phase() == Phase::Serving;
         let read = self.body.is_complete();
         let keep = self.request.persists && read && serving && !self.request.upgrade;
@@ -311,7 +302,8 @@ impl Connection<'_> {
             let counters = &entry.state.counters;
             counters.requests.fetch_add(1, Relaxed);
             if status >= 500 {
-                let by = if reason.is_some() { &counters.proxy_errors } else { &counters.app_errors };
+                let by =
+                    if reason.is_some() { &counters.proxy_errors } else { &counters.app_errors };
                 by.fetch_add(1, Relaxed);
             }
         }

@@ -129,7 +129,10 @@ pub(crate) fn validate(table: &RouteTable) -> Result<(), String> {
             return Err(format!("route host `{host}` is not a lowercase host name"));
         }
         if !keys.insert((&route.listener, &route.host, route.path.trim_end_matches('/'))) {
-            return Err(format!("two routes for {} {:?} {}", route.listener, route.host, route.path));
+            return Err(format!(
+                "two routes for {} {:?} {}",
+                route.listener, route.host, route.path
+            ));
         }
     }
     Ok(())
@@ -191,11 +194,13 @@ mod tests {
                 body_limit_bytes: 0,
             }))
         });
-        let index_of =
-            |wanted: &ServiceName| names.iter().position(|text| name(text) == *wanted);
+        let index_of = |wanted: &ServiceName| names.iter().position(|text| name(text) == *wanted);
         let table = Table::new(Revision(1), &source, entries.collect(), index_of);
         let find = |host, path| {
-            table.find("l", host, path).map(|entry| entry.state.name.to_string()).unwrap_or_default()
+            table
+                .find("l", host, path)
+                .map(|entry| entry.state.name.to_string())
+                .unwrap_or_default()
         };
         assert_eq!(find(None, "/"), "a/root");
         assert_eq!(find(None, "/api"), "a/api");

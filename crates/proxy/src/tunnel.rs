@@ -45,9 +45,7 @@ pub(crate) async fn run(
                 Poll::Pending => return Poll::Pending,
                 // A client that vanished reads nothing either.
                 Poll::Ready(Err(_)) => return Poll::Ready(TunnelEnd::Closed),
-                Poll::Ready(Ok(())) => {
-                    *half_closed.insert(Instant::now() + TUNNEL_HALF_CLOSED)
-                }
+                Poll::Ready(Ok(())) => *half_closed.insert(Instant::now() + TUNNEL_HALF_CLOSED),
             },
         };
         if timer.poll_expired(context, deadline) {
@@ -59,10 +57,7 @@ pub(crate) async fn run(
 }
 
 /// Copies to the end and says so to the other side.
-async fn copy(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-) -> io::Result<()> {
+async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
     let mut buffer = vec![0; TUNNEL_BYTES];
     loop {
         let count = from.read(&mut buffer).await?;

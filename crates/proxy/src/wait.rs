@@ -44,8 +44,7 @@ impl Timer {
 
     /// Returns whether `deadline` has passed; else the task is woken when it has.
     pub(crate) fn poll_expired(&mut self, context: &mut Context<'_>, deadline: Instant) -> bool {
-        let sleep =
-            self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         loop {
             if sleep.deadline() > deadline {
                 sleep.as_mut().reset(deadline);
@@ -155,10 +154,8 @@ pub(crate) async fn write_both<W: AsyncWrite + Unpin>(
     poll_fn(|context| {
         while written < total {
             let rest = written.saturating_sub(first.len());
-            let slices = [
-                IoSlice::new(&first[written.min(first.len())..]),
-                IoSlice::new(&second[rest..]),
-            ];
+            let slices =
+                [IoSlice::new(&first[written.min(first.len())..]), IoSlice::new(&second[rest..])];
             let slices = if slices[0].is_empty() { &slices[1..] } else { &slices[..] };
             match Pin::new(&mut *writer).poll_write_vectored(context, slices) {
                 Poll::Ready(Ok(0)) => {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::client::{Arrival, serve};
 use crate::limits::ACCEPT_PAUSE;
@@ -58,23 +58,24 @@ impl Workers {
 pub(crate) struct Listeners {
     shared: Arc<Shared>,
     workers: Arc<Workers>,
-    names: Mutex<Vec<String>>,
+    /// Each with the order to stop.
+    open: Mutex<Vec<(String, watch::Sender<bool>)>>,
     /// Accept loops that run.
     accepting: Arc<AtomicUsize>,
 }
 
 impl Listeners {
     pub(crate) fn new(shared: Arc<Shared>, workers: Arc<Workers>) -> Self {
-        Self { shared, workers, names: Mutex::default(), accepting: Arc::default() }
+        Self { shared, workers, open: Mutex::default(), accepting: Arc::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<(String, watch::Sender<bool>)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns all names.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.lock().clone()
+        self.lock().iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns whether no accept loop runs any more.
@@ -84,8 +85,8 @@ impl Listeners {
 
     /// Accepts on one more listener; one that is known already is left as it is.
     pub(crate) fn add(&self, name: &str, socket: OwnedFd) -> io::Result<()> {
-        let mut names = self.lock();
-        if names.iter().any(|known| known == name) {
+        let mut open = self.lock();
+        if open.iter().any(|(known, _)| known == name) {
             return Ok(());
         }
         if !rustix::net::sockopt::socket_acceptconn(&socket)? {
@@ -95,7 +96,8 @@ impl Listeners {
         let copies: Vec<OwnedFd> = (0..self.workers.handles.len())
             .map(|_| socket.as_fd().try_clone_to_owned())
             .collect::<io::Result<_>>()?;
-        names.push(name.to_owned());
+        let (stop, stopped) = watch::channel(false);
+        open.push((name.to_owned(), stop));
         let name: Arc<str> = name.into();
         for (worker, copy) in copies.into_iter().enumerate() {
             let acceptor = Acceptor {
@@ -103,6 +105,7 @@ impl Listeners {
                 worker,
                 shared: Arc::clone(&self.shared),
                 workers: Arc::clone(&self.workers),
+                stopped: stopped.clone(),
             };
             let accepting = Accepting::new(&self.accepting, &self.shared);
             self.workers.handles[worker].spawn(async move {
@@ -111,6 +114,17 @@ impl Listeners {
             });
         }
         Ok(())
+    }
+
+    /// Closes listeners; returns when our descriptors of them are closed. Connections go on.
+    pub(crate) async fn remove(&self, names: &[String]) {
+        let removed: Vec<_> =
+            self.lock().extract_if(.., |(name, _)| names.contains(name)).collect();
+        for (_, stop) in removed {
+            stop.send_replace(true);
+            // Each accept loop closes its descriptor before it lets go of its receiver.
+            stop.closed().await;
+        }
     }
 }
 
@@ -140,6 +154,7 @@ struct Acceptor {
     worker: usize,
     shared: Arc<Shared>,
     workers: Arc<Workers>,
+    stopped: watch::Receiver<bool>,
 }
 
 impl Acceptor {
@@ -148,6 +163,7 @@ impl Acceptor {
             Ok(listener) => listener,
             Err(error) => return self.say("failed to listen", &error),
         };
+        let mut stopped = self.stopped.clone();
         let tracker = &self.shared.tracker;
         loop {
             let mut changed = std::pin::pin!(tracker.phase_changed.notified());
@@ -160,6 +176,7 @@ impl Acceptor {
             let accepted = tokio::select! {
                 biased;
                 () = changed => continue,
+                _ = stopped.wait_for(|stopped| *stopped) => return,
                 accepted = async {
                     let place = places.acquire_owned().await;
                     (listener.accept().await, place)

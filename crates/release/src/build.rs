@@ -2,34 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use disk::{Lock, PathContext};
 
-use crate::artifact::{
-    Artifact, Built, CODE, ENVIRONMENT_LINK, EnvironmentLayer, LEASE, MANIFEST, VENV, activate,
-};
+use crate::artifact::{Artifact, Built, CODE, ENVIRONMENT_LINK, EnvironmentLayer, VENV, activate};
 use crate::bytecode;
 use crate::cancel::Cancel;
 use crate::command::{self, CommandError, Limits, Program};
-use crate::data::ENVIRONMENT_DATA;
-use crate::digest::Digest;
 use crate::error::BuildError;
+use crate::fresh::New;
 use crate::identity::Identity;
 use crate::key;
 use crate::log::BuildLog;
 use crate::manifest::{Layer, Manifest};
-use crate::normalise;
-use crate::pip;
-use crate::plan::{BuildPlan, Builder, EnvironmentPlan};
-use crate::python::Kind;
-use crate::retention::{self, BUILDER_LOCK, NEW_PREFIX};
+use crate::plan::{BuildPlan, Builder};
+use crate::retention::{self, BUILDER_LOCK};
 use crate::space::Estimate;
-use crate::stage::{self, Stage};
+use crate::stage::Stage;
 use crate::take::{self, Taking};
-use crate::tools;
 use crate::variables::{Base, SYSTEM_PATH};
 
 /// News of a build.
@@ -54,33 +46,33 @@ pub enum BuildEvent {
 }
 
 /// Where a build's news and log lines go.
-struct Progress<'a> {
-    events: &'a mut dyn FnMut(BuildEvent),
-    log: BuildLog,
+pub(crate) struct Progress<'a> {
+    pub(crate) events: &'a mut dyn FnMut(BuildEvent),
+    pub(crate) log: BuildLog,
 }
 
 impl Progress<'_> {
-    fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         self.log.line(line);
         (self.events)(BuildEvent::Line(line.to_owned()));
     }
 
-    fn notice(&mut self, text: String) {
+    pub(crate) fn notice(&mut self, text: String) {
         self.log.line(&text);
         (self.events)(BuildEvent::Notice(text));
     }
 }
 
 /// One build going on.
-struct Building<'a> {
-    builder: &'a Builder,
-    plan: &'a BuildPlan,
-    stage: Stage,
-    deadline: Instant,
-    cancel: &'a Cancel,
+pub(crate) struct Building<'a> {
+    pub(crate) builder: &'a Builder,
+    pub(crate) plan: &'a BuildPlan,
+    pub(crate) stage: Stage,
+    pub(crate) deadline: Instant,
+    pub(crate) cancel: &'a Cancel,
     /// The caller's variables, with pip's configuration translated for uv.
-    variables: BTreeMap<String, String>,
-    progress: Progress<'a>,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) progress: Progress<'a>,
 }
 
 impl Builder {
@@ -135,118 +127,6 @@ impl Builder {
 }
 
 impl Building<'_> {
-    /// Returns the environment layer, made if it is not there.
-    fn environment(&mut self) -> Result<Option<EnvironmentLayer>, BuildError> {
-        let Some(plan) = &self.plan.environment else { return Ok(None) };
-        if let Some(existing) = self.builder.artifacts.lookup_environment(&plan.key) {
-            return Ok(Some(existing));
-        }
-        let started = Instant::now();
-        let what = format!("environment from {}", plan.project.kind.file());
-        (self.progress.events)(BuildEvent::Started { what: what.clone() });
-        self.install(plan)?;
-        let layer = self.keep_environment(plan)?;
-        (self.progress.events)(BuildEvent::Finished { what, elapsed: started.elapsed() });
-        Ok(Some(layer))
-    }
-
-    /// Fills the stage's environment.
-    fn install(&mut self, plan: &EnvironmentPlan) -> Result<(), BuildError> {
-        let Some(interpreter) = &self.plan.interpreter else { return Ok(()) };
-        let request = tools::Request {
-            home: &self.builder.home,
-            identity: &self.builder.identity,
-            search_path: &self.builder.search_path,
-            variables: &self.builder.variables,
-            cancel: self.cancel,
-        };
-        let progress = &mut self.progress;
-        let uv = tools::uv(&request, &mut |line| progress.line(line))?;
-        progress.log.line(&format!("uv {} at {}", uv.version, uv.path.display()));
-        let pythons = tools::trusted_pythons(&self.builder.identity, &self.builder.search_path);
-        pip::translate(&mut self.variables, &pythons, self.cancel);
-
-        let source = self.stage.source();
-        let inputs = &plan.project.inputs;
-        self.stage.copy_source(&self.builder.source, inputs, &source, self.cancel)?;
-        self.stage.make(&self.stage.environment())?;
-        let venv = self.stage.environment();
-        let python = interpreter.path.as_os_str();
-        let mut environment = self.variables(&[])?;
-        let cache = self.cache("uv")?;
-        for (name, value) in [
-            ("UV_CACHE_DIR", cache.as_path()),
-            ("UV_PROJECT_ENVIRONMENT", venv.as_path()),
-            ("UV_LINK_MODE", Path::new("copy")),
-            ("UV_NO_PROGRESS", Path::new("1")),
-            ("UV_PYTHON_DOWNLOADS", Path::new("never")),
-        ] {
-            environment.insert(name.to_owned(), text(value)?);
-        }
-        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
-        let mut create = words(&["venv", "--quiet", "--relocatable", "--no-project", "--python"]);
-        create.extend([python.to_owned(), venv.clone().into_os_string()]);
-        let mut install = match plan.project.kind {
-            Kind::Lock => words(&["sync", "--frozen", "--no-dev", "--no-editable", "--python"]),
-            _ => words(&["pip", "install", "--no-editable", "--python"]),
-        };
-        match plan.project.kind {
-            Kind::Lock => install.push(python.to_owned()),
-            kind => {
-                install.push(venv.join("bin/python").into_os_string());
-                install.extend(words(match kind {
-                    Kind::Requirements => &["--requirement", "requirements.txt"],
-                    Kind::Dependencies => &["--requirement", "pyproject.toml"],
-                    // Named on the command line: such a path is never taken from uv's cache.
-                    Kind::Project | Kind::Lock => &["."],
-                }));
-            }
-        }
-        self.stage.open_up()?;
-        for arguments in [create, install] {
-            let program = Program {
-                path: uv.path.clone(),
-                arguments,
-                directory: source.clone(),
-                environment: environment.clone(),
-            };
-            self.run("installing the environment", &program)?;
-        }
-        self.compile(&venv.join("bin/python"), &venv.join("lib"), &environment)
-    }
-
-    /// Makes the stage's environment a layer.
-    fn keep_environment(&mut self, plan: &EnvironmentPlan) -> Result<EnvironmentLayer, BuildError> {
-        self.close_down()?;
-        let venv = self.stage.environment();
-        let normalised = normalise::environment(&venv)?;
-        let has_var = plan.project.installs_source.is_some() && !venv.join("var").exists();
-        let data = if has_var {
-            vec![("var".to_owned(), ENVIRONMENT_DATA.to_owned())]
-        } else {
-            Vec::new()
-        };
-        let artifacts = &self.builder.artifacts;
-        let new = New::create(artifacts.directory())?;
-        let taken = take::take(&Taking {
-            from: &venv,
-            into: &new.0.join(VENV),
-            data: &data,
-            data_directory: &self.builder.home.data(&self.builder.app.name),
-            interpreter: self.plan.interpreter.as_ref().map(|python| python.path.as_path()),
-            dropped: &normalised.dropped,
-            rewritten: &normalised.rewritten,
-            cancel: self.cancel,
-        })?;
-        let manifest =
-            Manifest { layer: Layer::Environment, environment: None, entries: taken.entries };
-        let id = new.finish(&manifest)?;
-        activate(&new.0, &artifacts.environment_path_of(&id), &id)?;
-        let layer = artifacts.environment(plan.key, id, has_var, manifest.size_bytes());
-        artifacts.remember_environment(&layer)?;
-        Ok(layer)
-    }
-
     /// Makes the artifact.
     fn code(&mut self, environment: Option<EnvironmentLayer>) -> Result<Artifact, BuildError> {
         let started = Instant::now();
@@ -360,7 +240,7 @@ impl Building<'_> {
     }
 
     /// Runs one program of the build as its user.
-    fn run(&mut self, step: &str, program: &Program) -> Result<(), BuildError> {
+    pub(crate) fn run(&mut self, step: &str, program: &Program) -> Result<(), BuildError> {
         self.progress.log.begin(&program.text());
         let limits = Limits { deadline: self.deadline, cancel: self.cancel };
         let progress = &mut self.progress;
@@ -395,7 +275,7 @@ impl Building<'_> {
     }
 
     /// Compiles below `root`; what does not compile is in the log and no failure.
-    fn compile(
+    pub(crate) fn compile(
         &mut self,
         python: &Path,
         root: &Path,
@@ -417,7 +297,7 @@ impl Building<'_> {
         }
     }
 
-    fn close_down(&mut self) -> Result<(), BuildError> {
+    pub(crate) fn close_down(&mut self) -> Result<(), BuildError> {
         let ended = self.stage.close_down()?;
         if ended > 0 {
             self.progress
@@ -427,7 +307,10 @@ impl Building<'_> {
     }
 
     /// Returns the environment of the build's programs.
-    fn variables(&self, first: &[PathBuf]) -> Result<BTreeMap<String, String>, BuildError> {
+    pub(crate) fn variables(
+        &self,
+        first: &[PathBuf],
+    ) -> Result<BTreeMap<String, String>, BuildError> {
         let mut environment = self.variables.clone();
         for (name, value) in key::step_variables(&self.builder.app) {
             environment.insert(name.to_owned(), value.to_owned());
@@ -444,7 +327,7 @@ impl Building<'_> {
     }
 
     /// Returns a cache directory of the build's user, made if it is missing.
-    fn cache(&self, name: &str) -> Result<PathBuf, BuildError> {
+    pub(crate) fn cache(&self, name: &str) -> Result<PathBuf, BuildError> {
         let identity: &Identity = &self.builder.identity;
         let path = self.builder.home.cache().join(format!("{name}-{}", identity.uid()));
         if !path.exists() {
@@ -455,44 +338,7 @@ impl Building<'_> {
     }
 }
 
-/// A tree that has not its name yet; removed when dropped, unless it was renamed.
-struct New(PathBuf);
-
-impl New {
-    fn create(artifacts: &Path) -> Result<Self, BuildError> {
-        let path = artifacts.join(format!("{NEW_PREFIX}{}", stage::random_name()?));
-        disk::create_directory(&path, 0o700)?;
-        Ok(Self(path))
-    }
-
-    /// Writes manifest and lease, takes the right to write, and returns the id.
-    fn finish(&self, manifest: &Manifest) -> Result<Digest, BuildError> {
-        use std::os::unix::fs::PermissionsExt;
-        let text = manifest.render();
-        let mut files = vec![(MANIFEST, text.as_bytes())];
-        if manifest.layer == Layer::Code {
-            files.push((LEASE, b""));
-        }
-        for (name, bytes) in files {
-            let path = self.0.join(name);
-            fs::write(&path, bytes).context("write", &path)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o444))
-                .context("set the mode of", &path)?;
-        }
-        fs::set_permissions(&self.0, fs::Permissions::from_mode(0o555))
-            .context("set the mode of", &self.0)?;
-        Ok(Digest::of(text.as_bytes()))
-    }
-}
-
-impl Drop for New {
-    fn drop(&mut self) {
-        // What cannot be removed now is swept by the next build.
-        let _ = disk::remove_tree(&self.0);
-    }
-}
-
-fn text(path: &Path) -> Result<String, BuildError> {
+pub(crate) fn text(path: &Path) -> Result<String, BuildError> {
     path.to_str().map(str::to_owned).ok_or_else(|| BuildError::Machine {
         operation: format!("use `{}` as SKEP_HOME", path.display()),
         source: std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not UTF-8"),

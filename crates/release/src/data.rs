@@ -19,7 +19,8 @@ use rustix::io::Errno;
 
 use crate::artifact::Artifact;
 use crate::identity::Identity;
-use crate::source::{DATABASE_COMPANIONS, kind_name};
+use crate::rules::DATABASE_COMPANIONS;
+use crate::source::kind_name;
 use crate::stage;
 use crate::tree::Tree;
 

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::command::{self, CommandError, Limits, Program};
 use crate::identity::{BuildUser, Identity};
-use crate::source::{DEFAULT_EXCLUDES, SourceError};
+use crate::rules::DEFAULT_EXCLUDES;
+use crate::source::SourceError;
 use crate::variables::SYSTEM_PATH;
 
 /// How long git may take; the largest repositories on a cold disk need a few seconds.

@@ -1,7 +1,7 @@
 //! The source set: the files a build may see.
 //!
 //! In a git work tree those that git tracks and those it neither tracks nor ignores; elsewhere all.
-//! [`DEFAULT_EXCLUDES`] never come in uncommitted. Then the app file's `include` patterns add (also
+//! [`crate::DEFAULT_EXCLUDES`] never come in uncommitted. Then the app file's `include` patterns add (also
 //! ignored files) and its `exclude` patterns take away; a pattern that matches a directory takes
 //! all of it. Data paths are never part of it: they live beside the releases.
 //!
@@ -12,45 +12,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use app::model::{App, Build};
+use app::model::App;
 use disk::DiskError;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rustix::fs::FileType;
 
 use crate::cancel::Cancel;
 use crate::digest::{Digest, Parts, copy_hashed};
 use crate::git;
 use crate::path::{self, PathFault};
+use crate::rules::Rules;
 use crate::stat_cache::{self, StatCache};
 use crate::tree::{Found, Tree};
-
-/// Names of files and directories that are made by tools and never part of a release.
-pub const DEFAULT_EXCLUDES: [&str; 18] = [
-    ".git",
-    ".hg",
-    ".svn",
-    ".venv",
-    "venv",
-    "node_modules",
-    "__pycache__",
-    "*.pyc",
-    "*.egg-info",
-    ".tox",
-    ".nox",
-    ".eggs",
-    ".mypy_cache",
-    ".pytest_cache",
-    ".ruff_cache",
-    ".coverage",
-    ".DS_Store",
-    "*.swp",
-];
+use crate::walk::{walk, walk_everything};
 
 /// Most files in a source set; far above any app, far below what would fill memory.
-const MAX_FILES: usize = 200_000;
-
-/// What SQLite keeps beside a database while it is open; they go wherever it goes.
-pub(crate) const DATABASE_COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub(crate) const MAX_FILES: usize = 200_000;
 
 /// Why there is no source set.
 #[derive(Debug, thiserror::Error)]
@@ -389,102 +365,4 @@ pub(crate) fn kind_name(kind: FileType) -> &'static str {
         FileType::RegularFile => "a file",
         FileType::Unknown => "of an unknown kind",
     }
-}
-
-/// What is in and what is out.
-struct Rules {
-    defaults: GlobSet,
-    include: GlobSet,
-    exclude: GlobSet,
-    data: Vec<String>,
-}
-
-impl Rules {
-    fn new(app: &App) -> Result<Self, SourceError> {
-        let Build { include, exclude, .. } = &app.build;
-        let defaults = DEFAULT_EXCLUDES.map(|name| format!("**/{name}"));
-        Ok(Self {
-            defaults: globs("exclude", &defaults)?,
-            include: globs("include", include)?,
-            exclude: globs("exclude", exclude)?,
-            data: app.data.iter().map(|data| data.path.clone()).collect(),
-        })
-    }
-
-    fn includes(&self, path: &str) -> bool {
-        matches(&self.include, path)
-    }
-
-    fn excludes(&self, path: &str) -> bool {
-        matches(&self.exclude, path)
-    }
-
-    fn is_data(&self, path: &str) -> bool {
-        self.data.iter().any(|data| {
-            path::is_within(path, data)
-                || path
-                    .strip_prefix(data.as_str())
-                    .is_some_and(|r| DATABASE_COMPANIONS.contains(&r))
-        })
-    }
-}
-
-/// Returns whether the path or a directory above it matches.
-fn matches(set: &GlobSet, path: &str) -> bool {
-    !set.is_empty() && Path::new(path).ancestors().any(|part| set.is_match(part))
-}
-
-fn globs(key: &'static str, patterns: &[String]) -> Result<GlobSet, SourceError> {
-    let bad = |pattern: &str| {
-        let pattern = pattern.to_owned();
-        move |source| SourceError::Pattern { key, pattern, source }
-    };
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let glob = GlobBuilder::new(pattern.trim_start_matches("./").trim_end_matches('/'))
-            .literal_separator(true)
-            .build()
-            .map_err(bad(pattern))?;
-        set.add(glob);
-    }
-    set.build().map_err(bad(&patterns.join(", ")))
-}
-
-/// Lists all files but the default excludes.
-fn walk(directory: &Path, rules: &Rules, cancel: &Cancel) -> Result<Vec<Vec<u8>>, SourceError> {
-    walk_where(directory, cancel, |path| !rules.defaults.is_match(path))
-}
-
-/// Lists all files, ignored ones too, but no repository's own.
-fn walk_everything(directory: &Path, cancel: &Cancel) -> Result<Vec<Vec<u8>>, SourceError> {
-    walk_where(directory, cancel, |path| !path.ends_with(".git"))
-}
-
-fn walk_where(
-    directory: &Path,
-    cancel: &Cancel,
-    wanted: impl Fn(&Path) -> bool,
-) -> Result<Vec<Vec<u8>>, SourceError> {
-    use std::os::unix::ffi::OsStrExt;
-    let relative = |entry: &walkdir::DirEntry| -> PathBuf {
-        entry.path().strip_prefix(directory).unwrap_or(entry.path()).to_owned()
-    };
-    let mut files = Vec::new();
-    let entries = walkdir::WalkDir::new(directory).min_depth(1).into_iter();
-    for entry in entries.filter_entry(|entry| wanted(&relative(entry))) {
-        let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(directory).to_owned();
-            DiskError::new("list", &path, error)
-        })?;
-        if cancel.is_requested() {
-            return Err(SourceError::Cancelled);
-        }
-        if !entry.file_type().is_dir() {
-            files.push(relative(&entry).as_os_str().as_bytes().to_owned());
-        }
-        if files.len() > MAX_FILES {
-            return Err(SourceError::TooMany);
-        }
-    }
-    Ok(files)
 }

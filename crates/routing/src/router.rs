@@ -78,6 +78,7 @@ enum Command {
     SetApp { app: String, section: Section, done: oneshot::Sender<Result<Revision, RoutingError>> },
     SetReady { app: String, endpoint: EndpointId, ready: bool },
     Listen { name: String, socket: Arc<OwnedFd> },
+    Unlisten { name: String },
     Drain { endpoints: Vec<EndpointId>, progress: watch::Sender<Vec<InFlight>>, done: oneshot::Sender<()> },
     Cut { endpoints: Vec<EndpointId>, done: oneshot::Sender<Cut> },
     Counters { done: oneshot::Sender<Vec<ServiceCounters>> },
@@ -127,6 +128,11 @@ impl Router {
     pub async fn listen(&self, name: &str, socket: OwnedFd) {
         let command = Command::Listen { name: name.to_owned(), socket: Arc::new(socket) };
         let _ = self.commands.send(command).await;
+    }
+
+    /// Lets every proxy close this listener; connections that it accepted go on.
+    pub async fn unlisten(&self, name: &str) {
+        let _ = self.commands.send(Command::Unlisten { name: name.to_owned() }).await;
     }
 
     /// Waits until nothing is in flight on endpoints that the table in force does not hold any
@@ -280,6 +286,12 @@ impl Owner {
                 self.listeners.insert(name, socket);
                 for proxy in self.proxies.values().filter(|proxy| proxy.connected) {
                     self.send_listeners(proxy);
+                }
+            }
+            Command::Unlisten { name } => {
+                self.listeners.remove(&name);
+                for proxy in self.proxies.values().filter(|proxy| proxy.connected) {
+                    order(proxy, Request::Unlisten { names: vec![name.clone()] });
                 }
             }
             Command::Drain { endpoints, progress, done } => {

@@ -71,13 +71,14 @@ impl Capture {
             (self.look_read, self.look_write) = look_pipe()?;
             return Err(error);
         }
-        // Fewer bytes than there were: the line is spread over more pages than a pipe of ours has.
-        // It must go on, or it would be in the way for ever.
-        let cut = (count as u64) < before && tail == Tail::Keep;
+        // Fewer bytes than there were: the end of these is no end. But a line that is spread over
+        // more pages than a pipe of ours has must be cut, or it would be in the way for ever.
+        let is_cut = (count as u64) < before;
         let used = {
             let mut each = |line: &[u8], partial| sink(state, line, partial);
+            let tail = if is_cut { Tail::Keep } else { tail };
             match lines::split(&self.buffer, tail, &mut each) {
-                0 if cut => lines::split(&self.buffer, Tail::Continues, &mut each),
+                0 if is_cut => lines::split(&self.buffer, Tail::Continues, &mut each),
                 used => used,
             }
         };
@@ -139,7 +140,8 @@ mod tests {
     }
 
     fn pull(capture: &mut Capture, pipe: &LogPipe, tail: Tail, seen: &mut Seen) -> Pulled {
-        let sink = |seen: &mut Seen, line: &[u8], partial| seen.lines.push((line.to_vec(), partial));
+        let sink =
+            |seen: &mut Seen, line: &[u8], partial| seen.lines.push((line.to_vec(), partial));
         capture.pull(pipe, tail, seen, sink, |_| {}).unwrap()
     }
 
@@ -163,6 +165,20 @@ mod tests {
     }
 
     #[test]
+    fn taking_everything_cuts_no_line_in_two() {
+        let (mut capture, pipe) = (Capture::new().unwrap(), LogPipe::new().unwrap());
+        let mut process = File::from(pipe.open_for_process().unwrap());
+        let lines = 3 * MAX_LINE_BYTES / 7;
+        process.write_all(&b"abcdef\n".repeat(lines)).unwrap();
+        process.write_all(b"end").unwrap();
+        let mut seen = Seen::default();
+        while matches!(pull(&mut capture, &pipe, Tail::Ends, &mut seen), Pulled::Bytes(_)) {}
+        assert_eq!(seen.lines.len(), lines + 1);
+        assert_eq!(seen.lines.pop(), Some((b"end".to_vec(), false)));
+        assert!(seen.lines.iter().all(|line| *line == (b"abcdef".to_vec(), false)));
+    }
+
+    #[test]
     fn a_line_longer_than_a_record_goes_on() {
         let (mut capture, pipe) = (Capture::new().unwrap(), LogPipe::new().unwrap());
         let mut process = File::from(pipe.open_for_process().unwrap());
@@ -171,7 +187,8 @@ mod tests {
         process.write_all(b"\n").unwrap();
         let mut seen = Seen::default();
         while matches!(pull(&mut capture, &pipe, Tail::Keep, &mut seen), Pulled::Bytes(_)) {}
-        let shape: Vec<_> = seen.lines.iter().map(|(line, partial)| (line.len(), *partial)).collect();
+        let shape: Vec<_> =
+            seen.lines.iter().map(|(line, partial)| (line.len(), *partial)).collect();
         assert_eq!(shape, [(MAX_LINE_BYTES, true), (MAX_LINE_BYTES, true), (10, false)]);
     }
 }

@@ -134,7 +134,13 @@ impl Clients {
     }
 
     /// Sends a message to one client.
-    pub(crate) fn send(&mut self, poll: &Poll, key: u32, message: &Message, fds: &[BorrowedFd<'_>]) {
+    pub(crate) fn send(
+        &mut self,
+        poll: &Poll,
+        key: u32,
+        message: &Message,
+        fds: &[BorrowedFd<'_>],
+    ) {
         if let Some(index) = self.clients.iter().position(|client| client.key == key)
             && let Err(error) = self.clients[index].send(poll, message, fds)
         {

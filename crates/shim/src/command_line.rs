@@ -52,10 +52,9 @@ impl CommandLine {
         let [directory, socket, service, installation, cgroup] = values;
         let text = |value: Option<OsString>, option| {
             let value = value.ok_or(UsageError::Missing(option))?;
-            value.into_string().map_err(|_| UsageError::Invalid {
-                option,
-                reason: "it is not UTF-8".to_owned(),
-            })
+            value
+                .into_string()
+                .map_err(|_| UsageError::Invalid { option, reason: "it is not UTF-8".to_owned() })
         };
         // The shim leaves the starter's working directory.
         let path = |value: Option<OsString>, option| {
@@ -90,10 +89,12 @@ mod tests {
         let line = parse(whole).unwrap();
         assert_eq!(line.service.to_string(), "a/b");
         assert_eq!(line.cgroup, Some("/c".into()));
-        assert!(parse("--directory d --socket /s --service a/b --installation i")
-            .unwrap()
-            .directory
-            .is_absolute());
+        assert!(
+            parse("--directory d --socket /s --service a/b --installation i")
+                .unwrap()
+                .directory
+                .is_absolute()
+        );
     }
 
     #[test]

@@ -89,12 +89,15 @@ impl Holdings {
         for pipe in [&mut self.stdout, &mut self.stderr] {
             if pipe.is_none() {
                 let made = LogPipe::new();
-                *pipe = Some(made.map_err(|source| HoldingsError::Make { what: "a log pipe", source })?);
+                *pipe = Some(
+                    made.map_err(|source| HoldingsError::Make { what: "a log pipe", source })?,
+                );
             }
         }
         if spec.notify && self.notify.is_none() {
             let made = notify::bind();
-            let made = made.map_err(|source| HoldingsError::Make { what: "a notify socket", source })?;
+            let made =
+                made.map_err(|source| HoldingsError::Make { what: "a notify socket", source })?;
             self.notify = Some(made);
         }
         Ok(())

@@ -230,11 +230,8 @@ impl Journal {
         }
         let beside = self.path.with_extension("new");
         let _ = fs::remove_file(&beside);
-        let mut file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&beside)?;
+        let mut file =
+            OpenOptions::new().append(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(&bytes)?;
         fs::rename(&beside, &self.path)?;
         self.size_bytes = bytes.len() as u64;
@@ -327,13 +324,8 @@ mod tests {
     }
 
     fn exited(number: u32) -> Record {
-        let exit = Exit {
-            pid: 7,
-            status: ExitStatus::Code(1),
-            at_ms: 1,
-            lived_ms: 2,
-            requested: false,
-        };
+        let exit =
+            Exit { pid: 7, status: ExitStatus::Code(1), at_ms: 1, lived_ms: 2, requested: false };
         Record::Exited { slot: SlotId::new(1, number), exit }
     }
 

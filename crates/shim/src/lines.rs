@@ -51,7 +51,10 @@ mod tests {
     fn tails_are_kept_or_taken() {
         let a = (b"a".to_vec(), false);
         assert_eq!(collect(b"a\nbc", Tail::Keep), (vec![a.clone()], 2));
-        assert_eq!(collect(b"a\nbc", Tail::Continues), (vec![a.clone(), (b"bc".to_vec(), true)], 4));
+        assert_eq!(
+            collect(b"a\nbc", Tail::Continues),
+            (vec![a.clone(), (b"bc".to_vec(), true)], 4)
+        );
         assert_eq!(collect(b"a\nbc", Tail::Ends), (vec![a, (b"bc".to_vec(), false)], 4));
         assert_eq!(collect(b"\n\n", Tail::Keep).0.len(), 2);
         assert_eq!(collect(b"", Tail::Ends), (vec![], 0));

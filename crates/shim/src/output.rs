@@ -75,11 +75,24 @@ impl Output {
     }
 
     /// Takes everything out of a pipe.
-    pub(crate) fn drain(&mut self, origin: Origin<'_>, stream: Stream, pipe: &mut LogPipe, tail: Tail) {
+    pub(crate) fn drain(
+        &mut self,
+        origin: Origin<'_>,
+        stream: Stream,
+        pipe: &mut LogPipe,
+        tail: Tail,
+    ) {
         self.take(origin, stream, pipe, tail, DRAIN_BYTES);
     }
 
-    fn take(&mut self, origin: Origin<'_>, stream: Stream, pipe: &mut LogPipe, tail: Tail, most: usize) {
+    fn take(
+        &mut self,
+        origin: Origin<'_>,
+        stream: Stream,
+        pipe: &mut LogPipe,
+        tail: Tail,
+        most: usize,
+    ) {
         let mut taken = 0;
         while taken < most {
             let mut sink = Sink {
@@ -92,7 +105,8 @@ impl Output {
                 tail,
                 &mut sink,
                 |sink, line, partial| {
-                    sink.writer.append(&Record { bytes: line, partial, ..sink.record }, sink.release);
+                    sink.writer
+                        .append(&Record { bytes: line, partial, ..sink.record }, sink.release);
                 },
                 |sink| sink.writer.flush(),
             );

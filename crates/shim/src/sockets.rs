@@ -22,11 +22,7 @@ pub(crate) enum ListenError {
     Slot(#[from] disk::DiskError),
     /// Its group could not be set.
     #[error("failed to give `{path}` to group {group}: {source}")]
-    Group {
-        path: String,
-        group: u32,
-        source: io::Error,
-    },
+    Group { path: String, group: u32, source: io::Error },
     /// Somebody else has the address.
     #[error("{address} is in use by {holder}")]
     InUse { address: SocketAddr, holder: String },
@@ -38,7 +34,11 @@ pub(crate) enum ListenError {
 /// Binds the socket of a slot.
 ///
 /// Nobody can connect before mode and group are as asked: until then the mode is 0.
-pub(crate) fn bind_slot(path: &Path, mode: u32, group: Option<u32>) -> Result<OwnedFd, ListenError> {
+pub(crate) fn bind_slot(
+    path: &Path,
+    mode: u32,
+    group: Option<u32>,
+) -> Result<OwnedFd, ListenError> {
     let Some(group) = group else { return Ok(disk::socket::bind_stream(path, mode)?) };
     let socket = disk::socket::bind_stream(path, 0)?;
     let set = || -> io::Result<()> {
@@ -129,7 +129,8 @@ mod tests {
         let own = rustix::process::getegid().as_raw();
         let socket = bind_slot(&path, 0o660, Some(own)).unwrap();
         assert!(is_listener(&socket));
-        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o660);
         unlink(&path);
         if !rustix::process::geteuid().is_root() {

@@ -2,9 +2,14 @@
 //!
 //! # Order in the child
 //!
-//! own session · dispositions of all signals to default · signal mask emptied · cgroup (unless
-//! cloned into it) · umask · limit of open files · working directory · groups, group, user ·
-//! descriptors placed · all others marked close-on-exec · `LISTEN_PID` · execve
+//! descriptors placed · all others closed · own session · *detached* · dispositions of all signals
+//! to default · signal mask emptied · cgroup (unless cloned into it) · umask · limit of open files ·
+//! working directory · groups, group, user · `LISTEN_PID` · execve
+//!
+//! Descriptors come first: among the others are the lock and the clients' connections, which must
+//! not stay open in a child that waits for a processor, or for a directory far away, while the shim
+//! is killed. [`spawn`] waits for *detached*, before which nothing in the child can block, and for
+//! nothing else.
 //!
 //! # Why it is sound
 //!
@@ -25,12 +30,13 @@ use std::ptr;
 
 use cgroup::Leaf;
 use control::shim::Credentials;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::process;
 
-/// Where the descriptors of the plan are put aside before the fork, above every place that they
-/// are moved to: 0, 1, 2, the sockets and the lease.
+/// Where descriptors are put aside before the fork, above every place that they
+/// are moved to: 0, 1, 2, the sockets, the lease, and the two of the child itself.
 const ASIDE: RawFd = 128;
 
 /// Most sockets a process may be passed; with the rest they end below [`ASIDE`].
@@ -110,9 +116,19 @@ const STEPS: [Step; 8] = [
 /// A report as the child writes it: step and errno, little-endian.
 const REPORT_BYTES: usize = 8;
 
+/// The report that the child has detached; all others are failures.
+const DETACHED: [u8; REPORT_BYTES] = [0; REPORT_BYTES];
+
+/// The longest that a child is waited for to detach: reached only on a machine that gives it no
+/// processor at all. Going on then is no error, it is what the wait makes unlikely.
+const DETACH_PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
 /// The read end of the report pipe.
 #[derive(Debug)]
-pub(crate) struct Launch(OwnedFd);
+pub(crate) struct Launch {
+    reports: OwnedFd,
+    failure: Option<LaunchFailure>,
+}
 
 /// Why the child ended before exec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,24 +138,42 @@ pub(crate) struct LaunchFailure {
 }
 
 impl Launch {
+    fn new(reports: OwnedFd) -> Self {
+        let mut launch = Self { reports, failure: None };
+        let mut polled = [PollFd::new(&launch.reports, PollFlags::IN)];
+        let _ = poll(&mut polled, Some(&DETACH_PATIENCE));
+        launch.read();
+        launch
+    }
+
     /// Returns why the program was not executed; `None` if it was. To be asked after the end of
     /// the process: before, `None` may also mean that it is not known yet.
-    pub(crate) fn failure(&self) -> Option<LaunchFailure> {
+    pub(crate) fn failure(mut self) -> Option<LaunchFailure> {
+        self.read();
+        self.failure
+    }
+
+    /// Takes in what has been reported.
+    fn read(&mut self) {
         let mut report = [0; REPORT_BYTES];
-        let count = rustix::io::read(&self.0, &mut report[..]).ok()?;
-        if count < REPORT_BYTES {
-            return None;
+        while let Ok(REPORT_BYTES) = rustix::io::read(&self.reports, &mut report[..]) {
+            let [step, _, _, _, errno @ ..] = report;
+            if let Some(step) = STEPS.into_iter().find(|known| *known as u8 == step) {
+                self.failure = Some(LaunchFailure { step, errno: i32::from_le_bytes(errno) });
+            }
         }
-        let [step, _, _, _, errno @ ..] = report;
-        let step = STEPS.into_iter().find(|known| *known as u8 == step)?;
-        Some(LaunchFailure { step, errno: i32::from_le_bytes(errno) })
     }
 }
 
 impl LaunchFailure {
     /// Returns what was tried on what and why it failed, for example
     /// `exec /x/y: no such file or directory`.
-    pub(crate) fn describe(self, program: &str, directory: &str, user: Option<&Credentials>) -> String {
+    pub(crate) fn describe(
+        self,
+        program: &str,
+        directory: &str,
+        user: Option<&Credentials>,
+    ) -> String {
         let reason = reason(self.errno);
         let user = user.map_or(0, |user| user.uid);
         match self.step {
@@ -200,9 +234,9 @@ fn reason(errno: i32) -> String {
     let text = io::Error::from_raw_os_error(errno).to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(characters).collect()
-    })
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
 }
 
 /// Returns the interpreter that the first line of a script names.
@@ -217,6 +251,17 @@ fn interpreter(program: &str) -> Option<String> {
     line.split_ascii_whitespace().next().map(str::to_owned)
 }
 
+/// Opens the way into a cgroup, put aside.
+fn entrance(leaf: &Leaf) -> Result<OwnedFd, SpawnError> {
+    aside(leaf.entrance()?.as_fd())
+}
+
+/// Duplicates a descriptor to where no place of the child is.
+fn aside(fd: BorrowedFd<'_>) -> Result<OwnedFd, SpawnError> {
+    rustix::io::fcntl_dupfd_cloexec(fd, ASIDE)
+        .map_err(|errno| SpawnError::Io { action: "put a descriptor aside", source: errno.into() })
+}
+
 /// Starts a process.
 pub(crate) fn spawn(plan: &Plan<'_>) -> Result<Spawned, SpawnError> {
     let failed = |action| move |source: io::Error| SpawnError::Io { action, source };
@@ -224,17 +269,25 @@ pub(crate) fn spawn(plan: &Plan<'_>) -> Result<Spawned, SpawnError> {
         .map_err(|errno| failed("make a pipe")(errno.into()))?;
     let mut prepared = Prepared::new(plan, &report_write)?;
     let directory = plan.cgroup.map(Leaf::directory).transpose()?;
-    let entrance = plan.cgroup.map(Leaf::entrance).transpose()?;
+    let entrance = plan.cgroup.map(entrance).transpose()?;
     let (pid, pidfd) = match prepared.clone_into(directory.as_ref()) {
         Ok(cloned) => cloned,
         // Old kernels and some sandboxes know no clone3 or no CLONE_INTO_CGROUP.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EOPNOTSUPP)) => {
-            prepared.entrance = entrance.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EOPNOTSUPP)
+            ) =>
+        {
+            prepared.kept[ENTRANCE] = entrance.as_ref().map_or(-1, AsRawFd::as_raw_fd);
             prepared.fork().map_err(failed("fork"))?
         }
         Err(error) => return Err(failed("fork")(error)),
     };
-    Ok(Spawned { pid, pidfd, launch: Launch(report_read) })
+    // With the only other write end closed, a child that died is seen at once.
+    drop(prepared);
+    drop(report_write);
+    Ok(Spawned { pid, pidfd, launch: Launch::new(report_read) })
 }
 
 /// The plan as the child needs it: pointers into memory and numbers.
@@ -252,10 +305,15 @@ struct Prepared {
     open_files: libc::rlimit,
     /// What becomes descriptor 0, 1, 2 …; put aside, close-on-exec.
     placed: Vec<OwnedFd>,
-    report: OwnedFd,
-    /// `cgroup.procs`, if the child has to enter by itself.
-    entrance: RawFd,
+    /// The child's own until exec, or -1: the report pipe and, if it has to enter its cgroup by
+    /// itself, `cgroup.procs`.
+    kept: [RawFd; 2],
+    /// Keeps the report pipe open.
+    _report: OwnedFd,
 }
+
+const REPORT: usize = 0;
+const ENTRANCE: usize = 1;
 
 const LISTEN_PID: &[u8] = b"LISTEN_PID=";
 
@@ -286,12 +344,7 @@ impl Prepared {
         }
         environment_pointers.push(ptr::null());
 
-        let aside = |fd: BorrowedFd<'_>| {
-            rustix::io::fcntl_dupfd_cloexec(fd, ASIDE).map_err(|errno| SpawnError::Io {
-                action: "put a descriptor aside",
-                source: errno.into(),
-            })
-        };
+        let report = aside(report.as_fd())?;
         let placed = [plan.stdin, plan.stdout, plan.stderr]
             .into_iter()
             .chain(plan.sockets.iter().copied())
@@ -309,8 +362,8 @@ impl Prepared {
             umask: plan.umask,
             open_files: libc::rlimit { rlim_cur: plan.open_files.0, rlim_max: plan.open_files.1 },
             placed,
-            report: aside(report.as_fd())?,
-            entrance: -1,
+            kept: [report.as_raw_fd(), -1],
+            _report: report,
         })
     }
 
@@ -361,9 +414,35 @@ impl Prepared {
         // pointer where the kernel looks for one, and is not moved; every number is a descriptor
         // that was open when the child was made. Nothing here allocates, locks or unwinds.
         unsafe {
+            let mut target: RawFd = 0;
+            for source in &self.placed {
+                if libc::dup2(source.as_raw_fd(), target) < 0 {
+                    self.give_up(Step::Descriptors);
+                }
+                target += 1;
+            }
+            // Everything else is closed now, but what is needed until exec, which closes it.
+            for kept in 0..self.kept.len() {
+                if self.kept[kept] >= 0 {
+                    if libc::dup3(self.kept[kept], target, libc::O_CLOEXEC) < 0 {
+                        self.give_up(Step::Descriptors);
+                    }
+                    self.kept[kept] = target;
+                    target += 1;
+                }
+            }
+            // Kernels before 5.9 do not know this; what the shim has is close-on-exec anyway.
+            libc::syscall(
+                libc::SYS_close_range,
+                c_long::from(target),
+                c_long::from(c_int::MAX),
+                0 as c_long,
+            );
             libc::setsid();
+            libc::write(self.kept[REPORT], DETACHED.as_ptr().cast(), REPORT_BYTES);
             default_signals();
-            if self.entrance >= 0 && libc::write(self.entrance, c"0".as_ptr().cast(), 1) != 1 {
+            let entrance = self.kept[ENTRANCE];
+            if entrance >= 0 && libc::write(entrance, c"0".as_ptr().cast(), 1) != 1 {
                 self.give_up(Step::Cgroup);
             }
             libc::umask(self.umask as libc::mode_t);
@@ -388,21 +467,6 @@ impl Prepared {
                     self.give_up(Step::User);
                 }
             }
-            let mut target: RawFd = 0;
-            for source in &self.placed {
-                if libc::dup2(source.as_raw_fd(), target) < 0 {
-                    self.give_up(Step::Descriptors);
-                }
-                target += 1;
-            }
-            // Marked rather than closed, so that the report pipe works until exec. Kernels before
-            // 5.11 do not know this; every descriptor of the shim is close-on-exec anyway.
-            libc::syscall(
-                libc::SYS_close_range,
-                c_long::from(target),
-                c_long::from(c_int::MAX),
-                c_long::from(libc::CLOSE_RANGE_CLOEXEC),
-            );
             print_number(&mut self.listen_pid[LISTEN_PID.len()..], libc::getpid() as u32);
             libc::execve(
                 self.program.as_ptr(),
@@ -423,7 +487,7 @@ impl Prepared {
         unsafe {
             let errno = (*libc::__errno_location()).to_le_bytes();
             let report = [step as u8, 0, 0, 0, errno[0], errno[1], errno[2], errno[3]];
-            libc::write(self.report.as_raw_fd(), report.as_ptr().cast(), REPORT_BYTES);
+            libc::write(self.kept[REPORT], report.as_ptr().cast(), REPORT_BYTES);
             libc::_exit(127)
         }
     }
@@ -498,9 +562,8 @@ mod tests {
 
     #[test]
     fn failures_name_what_was_tried() {
-        let exec = |errno, program| {
-            LaunchFailure { step: Step::Exec, errno }.describe(program, "/", None)
-        };
+        let exec =
+            |errno, program| LaunchFailure { step: Step::Exec, errno }.describe(program, "/", None);
         assert_eq!(exec(libc::ENOENT, "/no/such"), "exec /no/such: no such file or directory");
         assert_eq!(exec(libc::EACCES, "/etc/passwd"), "exec /etc/passwd: permission denied");
         let script = tempfile::NamedTempFile::new().unwrap();

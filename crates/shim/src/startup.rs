@@ -80,7 +80,8 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), ShimError> {
         open_files,
     };
     let listener = disk::socket::bind_stream(&line.socket, 0o600)?;
-    rustix::io::ioctl_fionbio(&listener, true).map_err(|e| failed("prepare accepting")(e.into()))?;
+    rustix::io::ioctl_fionbio(&listener, true)
+        .map_err(|e| failed("prepare accepting")(e.into()))?;
     let clients = Clients::new(hello);
     let mut keeper = Keeper::new(context, survivors, clients, listener, signals, is_init)
         .map_err(failed("watch descriptors"))?;
@@ -112,7 +113,8 @@ fn lock(line: &CommandLine) -> Result<Lock, ShimError> {
 fn holder(path: &Path) -> String {
     use std::io::Read as _;
     let mut text = String::new();
-    let read = fs::File::open(path).and_then(|file| file.take(MAX_LOCK_BYTES).read_to_string(&mut text));
+    let read =
+        fs::File::open(path).and_then(|file| file.take(MAX_LOCK_BYTES).read_to_string(&mut text));
     let pid = read.ok().and_then(|_| text.trim().parse::<u32>().ok());
     match pid.and_then(|pid| Some((pid, Stat::read(pid)?))) {
         Some((pid, stat)) if matches!(stat.state, b'T' | b't') => {
@@ -139,7 +141,9 @@ fn move_in(base: &Path, line: &CommandLine) -> Option<Home> {
     let enter = || -> Result<Leaf, CgroupError> {
         let leaf = match Leaf::create(&own) {
             // Something of a killed shim is in there still: good enough to join.
-            Err(CgroupError::InUse { .. }) => Leaf::open(&own)?.map_or_else(|| Leaf::create(&own), Ok),
+            Err(CgroupError::InUse { .. }) => {
+                Leaf::open(&own)?.map_or_else(|| Leaf::create(&own), Ok)
+            }
             made => made,
         }?;
         leaf.join()?;

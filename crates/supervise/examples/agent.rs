@@ -1,5 +1,5 @@
-//! An agent for the tests: watches its own shim, and answers on its API socket with its process id
-//! once it does.
+//! An agent for the tests: watches its own shim, keeps one of a service (`shop/web`), and answers on
+//! its API socket with its process id once it does both.
 //!
 //! Its installation is `SKEP_HOME`, as for the real one; its argument is the shim's program.
 //!
@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let handle = runtime.block_on(watch_parent(&supervisor, recipe))?;
     handle.ok_or("nobody started me")?;
+    runtime.block_on(supervisor.service(&"shop/web".parse()?).ensure_shim())?;
     while let Ok((mut client, _)) = api.accept() {
         let _ = write!(client, "{}", std::process::id());
     }

@@ -61,6 +61,11 @@ impl FdStore {
         self.listeners.remove(name);
     }
 
+    /// Drops all shared listeners.
+    pub(crate) fn forget_listeners(&mut self) {
+        self.listeners.clear();
+    }
+
     /// Drops those of all slots for which `keep` says no.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(SlotId) -> bool) {
         self.slots.retain(|slot, _| keep(*slot));

@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::records::{End, ReleaseRecord, ReleaseState};
 
 /// Returns who builds and owns the files of an app.
-pub(crate) fn identity(node: &Node, app: &str) -> Result<Identity, DeployError> {
+pub(super) fn identity(node: &Node, app: &str) -> Result<Identity, DeployError> {
     Ok(match node.user(app)? {
         None => Identity::Same,
         Some(user) => Identity::User(release::BuildUser {

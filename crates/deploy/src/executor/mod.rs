@@ -14,6 +14,7 @@ mod artifact;
 mod boot;
 mod counters;
 mod listener;
+mod preview;
 mod release_command;
 mod roll;
 mod target;
@@ -34,8 +35,12 @@ use crate::node::Node;
 use crate::readiness::Readiness;
 use crate::records::{DeployRecord, End, Phase, ReleaseRecord, ReleaseState, Serving};
 
-pub use boot::{bring_up, expected_slots, follow_serving, remove_unclaimed, section_of};
-pub use listener::check_claims;
+pub use boot::{
+    Known, bring_up, close_listener, close_unused_listeners, end_shims, expected_slots,
+    follow_serving, remove_unclaimed, section_of,
+};
+pub use listener::{check_claims, proxy_service};
+pub use preview::plan_of;
 
 /// What the outside may tell a deploy that is going on.
 #[derive(Debug, Clone)]

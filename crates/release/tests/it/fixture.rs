@@ -15,17 +15,33 @@ use tempfile::TempDir;
 /// A small package with a console script.
 pub(crate) const REQUIREMENT: &str = "gunicorn==23.0.0\n";
 
-/// Directories that other users may pass through, whatever TMPDIR is.
-fn open_directory() -> TempDir {
-    let directory =
-        tempfile::Builder::new().prefix("skep-release-").tempdir_in("/var/tmp").unwrap();
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    directory
+/// A directory that other users may pass through, whatever TMPDIR is; it can hold trees that
+/// nobody may write to and goes with them.
+pub(crate) struct Directory(Option<TempDir>);
+
+impl Directory {
+    fn new() -> Self {
+        let directory =
+            tempfile::Builder::new().prefix("skep-release-").tempdir_in("/var/tmp").unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Self(Some(directory))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.as_ref().unwrap().path()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let path = self.0.take().unwrap().keep();
+        disk::remove_tree(&path).unwrap();
+    }
 }
 
 /// A SKEP_HOME whose uv is shared by the tests that run at the same time.
 pub(crate) struct Tools {
-    directory: TempDir,
+    directory: Directory,
 }
 
 static TOOLS: Mutex<Weak<Tools>> = Mutex::new(Weak::new());
@@ -37,7 +53,7 @@ impl Tools {
         if let Some(tools) = shared.upgrade() {
             return tools;
         }
-        let tools = Arc::new(Self { directory: open_directory() });
+        let tools = Arc::new(Self { directory: Directory::new() });
         let home = tools.home();
         std::thread::scope(|scope| {
             for name in ["one", "two"] {
@@ -107,11 +123,11 @@ pub(crate) fn data(path: &str) -> DataPath {
 }
 
 /// A source directory.
-pub(crate) struct Source(TempDir);
+pub(crate) struct Source(Directory);
 
 impl Source {
     pub(crate) fn new() -> Self {
-        Self(open_directory())
+        Self(Directory::new())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -147,14 +163,14 @@ impl Source {
 /// A SKEP_HOME of one test.
 pub(crate) struct Place {
     pub(crate) tools: Arc<Tools>,
-    directory: TempDir,
+    directory: Directory,
     pub(crate) home: Home,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
         let tools = Tools::shared();
-        let directory = open_directory();
+        let directory = Directory::new();
         let home = Home::at(directory.path());
         Self { tools, directory, home }
     }

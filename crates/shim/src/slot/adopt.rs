@@ -138,7 +138,8 @@ impl Slot {
         let status = self.last_exit.map_or(ExitStatus::Unknown, |exit| exit.status);
         let lived = self.last_exit.map_or(0, |exit| exit.lived_ms);
         if restarts(self.spec.restart, status) {
-            let life = Life { began: clock::now(), lived: Duration::from_millis(lived), startup: None };
+            let life =
+                Life { began: clock::now(), lived: Duration::from_millis(lived), startup: None };
             Next::Restart(life)
         } else {
             Next::Finish

@@ -50,7 +50,8 @@ impl Slot {
 
     /// Polls what is not polled yet.
     pub(super) fn register(&self, context: &Context) {
-        let add = |fd: BorrowedFd<'_>, token, interest| match context.poll.add(fd, token, interest) {
+        let add = |fd: BorrowedFd<'_>, token, interest| match context.poll.add(fd, token, interest)
+        {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 note(&format!("failed to watch a descriptor of {}: {error}", self.spec.id));
             }
@@ -143,7 +144,12 @@ impl Slot {
     fn each_pipe(
         &mut self,
         context: &mut Context,
-        mut act: impl FnMut(&mut crate::output::Output, Origin<'_>, Stream, &mut crate::holdings::LogPipe),
+        mut act: impl FnMut(
+            &mut crate::output::Output,
+            Origin<'_>,
+            Stream,
+            &mut crate::holdings::LogPipe,
+        ),
     ) {
         let pid = self.start.as_ref().map_or(0, |start| start.process.pid);
         let origin = Origin { slot: self.spec.id, pid, release: &self.spec.release };
@@ -182,7 +188,9 @@ impl Slot {
             .and_then(|()| context.poll.add(socket, Token::Listener(self.key), Interest::Read));
         match ready {
             Ok(()) => self.is_refusing = true,
-            Err(error) => note(&format!("failed to refuse connections of {}: {error}", self.spec.id)),
+            Err(error) => {
+                note(&format!("failed to refuse connections of {}: {error}", self.spec.id));
+            }
         }
     }
 

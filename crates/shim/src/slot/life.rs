@@ -18,7 +18,7 @@ use crate::poll::{Interest, Token};
 use crate::process::{self, Stat};
 use crate::restart::{Life, Verdict, restarts};
 use crate::sockets;
-use crate::spawn::{self, Plan, SpawnError};
+use crate::spawn::{self, Launch, Plan, SpawnError};
 use crate::tree::{Leader, Session, Tree};
 
 /// The longest that what a dead main process left behind may take to end; the slot's own grace if
@@ -202,7 +202,7 @@ impl Slot {
             requested: is_requested,
         };
         let life = Life { began: start.began, lived, startup: start.startup };
-        let failure = start.launch.take().and_then(|launch| launch.failure());
+        let failure = start.launch.take().and_then(Launch::failure);
         start.look_at = now + LOOK_AGAIN;
         let is_empty = start.tree.is_empty();
         if !is_empty {
@@ -246,10 +246,8 @@ impl Slot {
 
     /// Looks whether the tree of an ended main process is empty, and goes on if it is.
     pub(crate) fn settle(&mut self, context: &mut Context) {
-        let is_over = self
-            .start
-            .as_ref()
-            .is_some_and(|start| start.main.is_none() && start.tree.is_empty());
+        let is_over =
+            self.start.as_ref().is_some_and(|start| start.main.is_none() && start.tree.is_empty());
         if is_over {
             self.cleared(context);
         }
@@ -348,6 +346,9 @@ impl Slot {
                 *kill_at = now + KILL_AGAIN;
                 self.event(context, "grace is over, killing what is left");
                 if let Some(start) = &self.start {
+                    if let Some(main) = &start.main {
+                        process::signal(main, Signal::KILL);
+                    }
                     start.tree.kill();
                 }
             }

@@ -144,22 +144,14 @@ fn without_the_fd_store_the_survivor_is_asked() {
 fn a_notify_socket_that_nobody_kept_makes_a_slot_incomplete() {
     both(|mut shim| {
         let mut client = shim.client();
-        let spec = || SlotSpec { notify: true, ..shim_sleeper() };
-        fn shim_sleeper() -> SlotSpec {
-            serde_json::from_value(serde_json::json!({
-                "id": {"generation": 1, "number": 0}, "release": "v1", "program": "/bin/sleep",
-                "arguments": ["sleep", "600"], "directory": "/", "environment": [],
-                "stop_signal": 15, "stop_grace_ms": 1000, "umask": 18,
-            }))
-            .unwrap()
-        }
-        client.accepted(start(spec()));
+        let spec = SlotSpec { notify: true, ..shim.sh("exec sleep 600") };
+        client.accepted(start(spec.clone()));
         let pid = client.wait_slot(SLOT, "runs", |s| s.process.is_some()).process.unwrap().pid;
         shim.kill();
         drop(client);
         shim.launch();
         let mut client = shim.client();
-        adopt(&mut client, spec(), vec![], vec![]);
+        adopt(&mut client, spec, vec![], vec![]);
         client.wait_slot(SLOT, "is adopted", |state| state.incomplete);
         kill(pid);
         client.wait_slot(SLOT, "is whole again", |state| state.starts == 2 && !state.incomplete);
@@ -187,6 +179,11 @@ fn an_end_that_nobody_saw_is_unknown_and_its_last_lines_are_kept() {
         adopt(&mut client, spec(&shim), held, fds);
         let state = client.wait_slot(SLOT, "runs again", |state| state.starts == 2);
         assert_eq!(state.last_exit.unwrap().status, ExitStatus::Unknown);
+        served_by(&shim);
+        wait_for("the second life's first line", || {
+            let lines = shim.log(Stream::Stdout);
+            (lines.iter().filter(|line| *line == "0").count() == 2).then_some(())
+        });
         client.accepted(Request::Stop { slot: SLOT });
         client.wait_slot(SLOT, "stops", |state| state.phase == Phase::Stopped);
         let lines = shim.log(Stream::Stdout);
@@ -201,7 +198,8 @@ fn what_was_stopped_or_finished_stays_so() {
         let mut client = shim.client();
         let other = SlotId::new(1, 1);
         let stopped = shim.sh("exec sleep 600");
-        let finished = SlotSpec { id: other, restart: RestartPolicy::OnFailure, ..shim.sh("exit 0") };
+        let finished =
+            SlotSpec { id: other, restart: RestartPolicy::OnFailure, ..shim.sh("exit 0") };
         client.accepted(start(stopped.clone()));
         client.accepted(start(finished.clone()));
         client.accepted(Request::Stop { slot: SLOT });
@@ -224,7 +222,8 @@ fn what_was_stopped_or_finished_stays_so() {
 fn what_nobody_wants_is_killed_and_an_orphaned_tree_is_cleared() {
     both(|mut shim| {
         let mut client = shim.client();
-        let script = "trap '' TERM; (trap '' TERM; sleep 600 & wait) & : > up; while :; do sleep 600; done";
+        let script =
+            "trap '' TERM; (trap '' TERM; sleep 600 & wait) & : > up; while :; do sleep 600; done";
         let spec = SlotSpec { stop_grace_ms: 100, ..shim.sh(script) };
         client.accepted(start(spec.clone()));
         shim.wait_file("up");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::fixture::{SLOT, Shim, both, is_root, session, start};
 
 /// Writes down everything a process can see of how it was started.
-const REPORT: &str = r#"
+const REPORT: &str = r"
 import json, os, resource, socket
 status = dict(line.rstrip('\n').split(':\t', 1) for line in open('/proc/self/status') if ':\t' in line)
 fds = {}
@@ -32,7 +32,7 @@ report = {
 with open(os.environ['OUT'] + '.part', 'w') as f: json.dump(report, f)
 os.rename(os.environ['OUT'] + '.part', os.environ['OUT'])
 import signal; signal.pause()
-"#;
+";
 
 fn report(shim: &Shim) -> Value {
     serde_json::from_str(&shim.wait_file("out")).unwrap()
@@ -103,7 +103,8 @@ fn it_has_exactly_what_its_recipe_says() {
 fn signals_ignored_by_the_starter_are_not_inherited() {
     let shim = session();
     let mut client = shim.client();
-    let script = "grep -E 'SigIgn|SigBlk' /proc/self/status > out.part; mv out.part out; exec sleep 600";
+    let script =
+        "grep -E 'SigIgn|SigBlk' /proc/self/status > out.part; mv out.part out; exec sleep 600";
     client.accepted(start(shim.sh(script)));
     let status = shim.wait_file("out");
     for line in status.lines() {

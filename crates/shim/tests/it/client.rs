@@ -10,27 +10,27 @@ use control::{Connection, Hello, PROTOCOL, Received, Role, SlotId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Longest wait for anything; reached only by a defect.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Everything a shim has told.
-pub struct Client {
+pub(crate) struct Client {
     connection: Connection,
     next_id: u64,
-    pub slots: BTreeMap<SlotId, SlotState>,
+    pub(crate) slots: BTreeMap<SlotId, SlotState>,
     /// Every state that was told, in order.
-    pub seen: Vec<SlotState>,
-    pub held: BTreeMap<SlotId, Vec<(Held, OwnedFd)>>,
-    pub listeners: Vec<(SharedListener, OwnedFd)>,
-    pub adoptable: Vec<(SlotId, u32)>,
-    pub removed: Vec<SlotId>,
-    pub ready: Option<(u32, control::shim::Containment)>,
+    pub(crate) seen: Vec<SlotState>,
+    pub(crate) held: BTreeMap<SlotId, Vec<(Held, OwnedFd)>>,
+    pub(crate) listeners: Vec<(SharedListener, OwnedFd)>,
+    pub(crate) adoptable: Vec<(SlotId, u32)>,
+    pub(crate) removed: Vec<SlotId>,
+    pub(crate) ready: Option<(u32, control::shim::Containment)>,
     replies: BTreeMap<u64, (Outcome, Vec<OwnedFd>)>,
     closed: bool,
 }
 
 impl Client {
     /// Connects and waits until the greeting is complete.
-    pub fn connect(socket: &Path, installation: &str) -> Self {
+    pub(crate) fn connect(socket: &Path, installation: &str) -> Self {
         let mut connection =
             Connection::new(disk::socket::connect_stream(socket).unwrap()).unwrap();
         let hello = Hello {
@@ -68,7 +68,7 @@ impl Client {
     }
 
     /// Waits until what the shim has told satisfies `condition`.
-    pub fn wait(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+    pub(crate) fn wait(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.read();
@@ -82,7 +82,12 @@ impl Client {
     }
 
     /// Waits for the state of a slot.
-    pub fn wait_slot(&mut self, slot: SlotId, what: &str, condition: impl Fn(&SlotState) -> bool) -> SlotState {
+    pub(crate) fn wait_slot(
+        &mut self,
+        slot: SlotId,
+        what: &str,
+        condition: impl Fn(&SlotState) -> bool,
+    ) -> SlotState {
         self.wait(&format!("slot {slot} {what}"), |client| {
             client.slots.get(&slot).is_some_and(&condition)
         });
@@ -90,7 +95,7 @@ impl Client {
     }
 
     /// Waits until the shim closes the connection.
-    pub fn wait_closed(&mut self) {
+    pub(crate) fn wait_closed(&mut self) {
         self.wait("the end", |client| client.closed);
     }
 
@@ -132,7 +137,7 @@ impl Client {
     }
 
     /// Sends a request and waits for its answer.
-    pub fn ask(&mut self, request: Request, fds: Vec<OwnedFd>) -> (Outcome, Vec<OwnedFd>) {
+    pub(crate) fn ask(&mut self, request: Request, fds: Vec<OwnedFd>) -> (Outcome, Vec<OwnedFd>) {
         let id = self.next_id;
         self.next_id += 1;
         self.connection.send(&Numbered { id, request }, fds).unwrap();
@@ -141,13 +146,13 @@ impl Client {
     }
 
     /// Sends a request that must be accepted.
-    pub fn accepted(&mut self, request: Request) {
+    pub(crate) fn accepted(&mut self, request: Request) {
         let text = format!("{request:?}");
         assert_eq!(self.ask(request, Vec::new()).0, Outcome::Accepted, "{text}");
     }
 
     /// Sends a request that must be refused; returns why.
-    pub fn refused(&mut self, request: Request) -> String {
+    pub(crate) fn refused(&mut self, request: Request) -> String {
         match self.ask(request, Vec::new()).0 {
             Outcome::Refused { reason } => reason,
             other => panic!("not refused but {other:?}"),

@@ -16,22 +16,22 @@ use logs::{Filter, Reader, Start, Stream};
 use crate::client::{Client, PATIENCE};
 
 /// The slot that most tests use.
-pub const SLOT: SlotId =
+pub(crate) const SLOT: SlotId =
     SlotId { generation: control::Generation(1), number: control::SlotNumber(0) };
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// A shim's place, and the shim.
-pub struct Shim {
-    pub root: tempfile::TempDir,
-    pub installation: String,
-    pub service: String,
+pub(crate) struct Shim {
+    pub(crate) root: tempfile::TempDir,
+    pub(crate) installation: String,
+    pub(crate) service: String,
     base: Option<Base>,
     process: Option<Child>,
 }
 
 /// Runs a test with cgroups, if there are any, and with sessions.
-pub fn both(test: impl Fn(Shim)) {
+pub(crate) fn both(test: impl Fn(Shim)) {
     match Shim::new(Containment::Cgroup) {
         Some(shim) => test(shim),
         None => println!("not tried with cgroups"),
@@ -40,13 +40,13 @@ pub fn both(test: impl Fn(Shim)) {
 }
 
 /// Returns a running shim without cgroups.
-pub fn session() -> Shim {
+pub(crate) fn session() -> Shim {
     Shim::new(Containment::Session).unwrap()
 }
 
 impl Shim {
     /// Returns a running shim, `None` where there are no cgroups for it.
-    pub fn new(containment: Containment) -> Option<Self> {
+    pub(crate) fn new(containment: Containment) -> Option<Self> {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("it{}x{number}", std::process::id());
         let base = match containment {
@@ -72,19 +72,19 @@ impl Shim {
         Some(shim)
     }
 
-    pub fn directory(&self) -> PathBuf {
+    pub(crate) fn directory(&self) -> PathBuf {
         self.root.path().join("shim")
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.root.path().join("control")
     }
 
-    pub fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.root.path().join(name).to_str().unwrap().to_owned()
     }
 
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skep-shim"));
         command.arg("--directory").arg(self.directory()).arg("--socket").arg(self.socket());
         command.args(["--service", &self.service, "--installation", &self.installation]);
@@ -96,7 +96,7 @@ impl Shim {
     }
 
     /// Starts the shim and waits until it is at work: then it closes its standard output.
-    pub fn launch(&mut self) {
+    pub(crate) fn launch(&mut self) {
         let mut child = self.command().stdout(Stdio::piped()).spawn().unwrap();
         let mut nothing = String::new();
         child.stdout.take().unwrap().read_to_string(&mut nothing).unwrap();
@@ -104,33 +104,33 @@ impl Shim {
         self.process = Some(child);
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.as_ref().unwrap().id()
     }
 
     /// Kills the shim alone.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut child = self.process.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     /// Waits for its end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         self.process.take().unwrap().wait().unwrap()
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(&self.socket(), &self.installation)
     }
 
     /// Returns a recipe for a shell script.
-    pub fn sh(&self, script: &str) -> SlotSpec {
+    pub(crate) fn sh(&self, script: &str) -> SlotSpec {
         self.spec("/bin/sh", &["sh", "-c", script])
     }
 
     /// Returns a recipe for a Python script.
-    pub fn python(&self, script: &str) -> SlotSpec {
+    pub(crate) fn python(&self, script: &str) -> SlotSpec {
         let python = python();
         // Python finds its library by its zeroth argument.
         self.spec(&python, &[&python, "-c", script])
@@ -159,12 +159,12 @@ impl Shim {
         }
     }
 
-    pub fn unix(&self) -> SlotSocket {
+    pub(crate) fn unix(&self) -> SlotSocket {
         SlotSocket::Unix { path: self.path("slot"), mode: 0o600, group: None }
     }
 
     /// Returns the live processes of this service's slots.
-    pub fn processes(&self) -> Vec<u32> {
+    pub(crate) fn processes(&self) -> Vec<u32> {
         if let Some(base) = &self.base {
             let service = base.path().join(self.service.replace('/', "."));
             let Some(leaf) = Leaf::open(&service).unwrap() else { return Vec::new() };
@@ -176,9 +176,10 @@ impl Shim {
     }
 
     /// Returns the log's texts of one stream, in order.
-    pub fn log(&self, stream: Stream) -> Vec<String> {
+    pub(crate) fn log(&self, stream: Stream) -> Vec<String> {
         let filter = Filter { stream: Some(stream), ..Filter::default() };
-        let mut reader = Reader::open(&self.directory().join("logs"), Start::Oldest, filter).unwrap();
+        let mut reader =
+            Reader::open(&self.directory().join("logs"), Start::Oldest, filter).unwrap();
         let mut texts = Vec::new();
         while let Some(entry) = reader.read_next().unwrap() {
             assert!(!entry.record.gap, "a gap in the log");
@@ -188,7 +189,7 @@ impl Shim {
     }
 
     /// Waits until a file is there and whole (its writer renamed it into place), and returns it.
-    pub fn wait_file(&self, name: &str) -> String {
+    pub(crate) fn wait_file(&self, name: &str) -> String {
         let path = self.root.path().join(name);
         wait_for(&format!("file {name}"), || fs::read_to_string(&path).ok())
     }
@@ -197,27 +198,29 @@ impl Shim {
 impl Drop for Shim {
     /// Ends everything, however the test ended.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.directory().join("shim.log")).unwrap_or_default();
+            println!("the shim's own log:\n{log}");
+        }
         if let Some(mut child) = self.process.take() {
             // A stopped one can be killed too.
             let _ = child.kill();
             let _ = child.wait();
         }
-        let is_empty = || match &self.base {
-            Some(base) => {
+        let is_empty = || {
+            if let Some(base) = &self.base {
                 let leaf = Leaf::open(base.path()).unwrap();
-                leaf.is_none_or(|leaf| {
+                return leaf.is_none_or(|leaf| {
                     leaf.kill().unwrap();
                     !leaf.is_populated().unwrap()
-                })
+                });
             }
-            None => {
-                let pids = self.processes();
-                for pid in &pids {
-                    let pid = rustix::process::Pid::from_raw(*pid as i32).unwrap();
-                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-                }
-                pids.is_empty()
+            let pids = self.processes();
+            for pid in &pids {
+                let pid = rustix::process::Pid::from_raw(*pid as i32).unwrap();
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
+            pids.is_empty()
         };
         wait_for("the end of all processes", || is_empty().then_some(()));
         if let Some(base) = &self.base {
@@ -227,7 +230,7 @@ impl Drop for Shim {
 }
 
 /// Waits for something that nothing announces; looks often, gives up only on a defect.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
@@ -255,7 +258,7 @@ fn marked(prefix: &str) -> Vec<u32> {
 }
 
 /// Returns the path of a Python that is no wrapper script.
-pub fn python() -> String {
+pub(crate) fn python() -> String {
     let output = Command::new("python3")
         .args(["-c", "import sys, os; print(os.path.realpath(sys.executable))"])
         .output()
@@ -263,20 +266,20 @@ pub fn python() -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-pub fn start(spec: SlotSpec) -> Request {
+pub(crate) fn start(spec: SlotSpec) -> Request {
     Request::Start { slot: Box::new(spec) }
 }
 
 /// Takes what a client was given for a slot.
-pub fn take_held(client: &mut Client, slot: SlotId) -> (Vec<Held>, Vec<OwnedFd>) {
+pub(crate) fn take_held(client: &mut Client, slot: SlotId) -> (Vec<Held>, Vec<OwnedFd>) {
     client.held.remove(&slot).unwrap().into_iter().unzip()
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// Returns whether a path is there.
-pub fn exists(path: &str) -> bool {
+pub(crate) fn exists(path: &str) -> bool {
     Path::new(path).exists()
 }

@@ -19,7 +19,9 @@ fn policies_decide_what_follows_an_end() {
                 ..shim.sh(&format!("exit {code}"))
             }));
             let state = client.wait_slot(SLOT, "finishes", |state| state.phase == phase);
-            let Some(Exit { status, requested: false, .. }) = state.last_exit else { panic!("{state:?}") };
+            let Some(Exit { status, requested: false, .. }) = state.last_exit else {
+                panic!("{state:?}")
+            };
             assert_eq!((status, state.starts, state.process), (ExitStatus::Code(code), 1, None));
             // What has finished is never run a second time.
             client.accepted(start(shim.sh("exit 9")));

@@ -15,7 +15,8 @@ fn address_of(fd: OwnedFd) -> SocketAddr {
 fn they_are_bound_once_and_shared_with_every_client() {
     let shim = session();
     let mut client = shim.client();
-    let listener = SharedListener { name: "public".into(), address: "127.0.0.1:0".parse().unwrap() };
+    let listener =
+        SharedListener { name: "public".into(), address: "127.0.0.1:0".parse().unwrap() };
     let open = || Request::Open { listener: listener.clone() };
     let (outcome, mut fds) = client.ask(open(), Vec::new());
     assert_eq!(outcome, Outcome::Accepted);

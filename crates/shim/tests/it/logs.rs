@@ -17,8 +17,10 @@ fn nothing_is_lost_of_a_process_that_kills_itself() {
         client.wait_slot(SLOT, "finishes", |state| state.phase == Phase::Finished);
         client.accepted(Request::FlushLogs {});
         let lines = shim.log(Stream::Stdout);
-        let expected: Vec<String> = (0..20000).map(|n| format!("{n} line")).collect();
-        assert_eq!(lines, expected);
+        assert_eq!(lines.len(), 20000);
+        for (number, line) in lines.iter().enumerate() {
+            assert_eq!(*line, format!("{number} line"));
+        }
         assert_eq!(shim.log(Stream::Stderr), ["no newline"]);
         let events = shim.log(Stream::Shim);
         assert!(events.iter().any(|text| text.contains("ended: signal 9")), "{events:?}");
@@ -39,7 +41,7 @@ fn a_flood_delays_no_request_and_a_stop_reads_to_the_end() {
         open(os.environ['OUT'], 'w').write(str(n))";
     client.accepted(start(SlotSpec { restart: RestartPolicy::Never, ..shim.python(script) }));
     shim.wait_file("up");
-    for _ in 0..50 {
+    for _ in 0..10 {
         client.accepted(Request::FlushLogs {});
     }
     client.accepted(Request::Stop { slot: SLOT });

@@ -4,6 +4,9 @@
 //! else it says so) and with sessions. Waits are for levels, with a deadline that only a defect
 //! reaches.
 
+// A test's helper may panic and print as its test may.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod adopt;
 mod child;
 mod client;

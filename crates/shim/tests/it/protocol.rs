@@ -47,13 +47,11 @@ fn who_breaks_the_protocol_is_dropped_alone() {
 fn every_client_sees_every_change_and_gets_every_descriptor() {
     let shim = session();
     let (mut first, mut second) = (shim.client(), shim.client());
-    let spec = control::shim::SlotSpec {
-        socket: shim.unix(),
-        notify: true,
-        ..shim.sh("exec sleep 600")
-    };
+    let spec =
+        control::shim::SlotSpec { socket: shim.unix(), notify: true, ..shim.sh("exec sleep 600") };
     first.accepted(start(spec));
     let late = shim.client();
+    first.wait("the descriptors", |client| client.held.contains_key(&SLOT));
     for client in [&first, &late] {
         use control::shim::Held::{Notify, Socket, Stderr, Stdout};
         let held: Vec<_> = client.held[&SLOT].iter().map(|(held, _)| *held).collect();
@@ -73,7 +71,10 @@ fn there_is_never_a_second_shim_even_beside_a_stopped_one() {
     assert_eq!(output.status.code(), Some(6));
     let text = String::from_utf8(output.stderr).unwrap();
     let pid = shim.pid();
-    assert_eq!(text, format!("skep-shim: {} is kept by another shim, process {pid}\n", shim.service));
+    assert_eq!(
+        text,
+        format!("skep-shim: {} is kept by another shim, process {pid}\n", shim.service)
+    );
 
     let pid = Pid::from_raw(shim.pid() as i32).unwrap();
     kill_process(pid, Signal::STOP).unwrap();

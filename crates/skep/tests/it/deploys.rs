@@ -53,12 +53,21 @@ fn end(mut child: Child, mut stderr: impl Read) -> (i32, String) {
 #[test]
 fn a_deploy_is_told_step_by_step_and_data_stays_out_of_it() {
     let context = Context::new().with_app("shop");
-    let agent = Agent::start(&context, deploying(|answer| {
-        for line in [BEGUN, BUILD, LIVE, &ended("done", "null")] {
-            answer.line(line);
-        }
-    }));
-    assert_snapshot!(context.run(&["deploy"]), @"");
+    let agent = Agent::start(
+        &context,
+        deploying(|answer| {
+            for line in [BEGUN, BUILD, LIVE, &ended("done", "null")] {
+                answer.line(line);
+            }
+        }),
+    );
+    assert_snapshot!(context.run(&["deploy"]), @r"
+    exit 0
+    --- stderr
+    shop → this machine   v14 → v15   8c1f2e9
+     ✓ build    environment unchanged                   0.4 s
+    live after 4.1 s · 0 failed, 2 held ≤ 40 ms · undo: skep rollback shop
+    ");
     let asked = &agent.seen.all("POST /v1/deploys")[0].body;
     let asked: serde_json::Value = serde_json::from_str(asked).unwrap();
     assert_eq!(asked["kind"], "deploy");
@@ -74,12 +83,18 @@ fn json_is_the_agents_events_as_they_are() {
     let unknown = r#"{"event":"something_of_a_later_version","x":1}"#;
     let lines = [BEGUN.to_owned(), unknown.to_owned(), LIVE.to_owned(), ended("done", "null")];
     let sent = lines.clone();
-    let _agent = Agent::start(&context, deploying(move |answer| {
-        for line in &sent {
-            answer.line(line);
-        }
-    }));
-    assert_eq!(context.run(&["deploy", "--json"]), format!("exit 0\n--- stdout\n{}", lines.join("\n")));
+    let _agent = Agent::start(
+        &context,
+        deploying(move |answer| {
+            for line in &sent {
+                answer.line(line);
+            }
+        }),
+    );
+    assert_eq!(
+        context.run(&["deploy", "--json"]),
+        format!("exit 0\n--- stdout\n{}", lines.join("\n"))
+    );
 }
 
 #[test]
@@ -89,12 +104,25 @@ fn a_failed_deploy_is_a_report_and_its_kind_the_exit_code() {
         "details":[["log","last 1 of 9 lines\nKeyError: 'STRIPE_KEY'"]],
         "hints":["skep env:set STRIPE_KEY"]}"#
         .replace('\n', "");
-    let _agent = Agent::start(&context, deploying(move |answer| {
-        for line in [BEGUN, BUILD, &ended("failed", &failure)] {
-            answer.line(line);
-        }
-    }));
-    assert_snapshot!(context.run(&["deploy"]), @"");
+    let _agent = Agent::start(
+        &context,
+        deploying(move |answer| {
+            for line in [BEGUN, BUILD, &ended("failed", &failure)] {
+                answer.line(line);
+            }
+        }),
+    );
+    assert_snapshot!(context.run(&["deploy"]), @r"
+    exit 1
+    --- stderr
+    shop → this machine   v14 → v15   8c1f2e9
+     ✓ build    environment unchanged                   0.4 s
+    error: shop v15 never became ready
+      cause    exit 3
+      log      last 1 of 9 lines
+               KeyError: 'STRIPE_KEY'
+      next     skep env:set STRIPE_KEY
+    ");
 }
 
 #[test]
@@ -109,45 +137,68 @@ fn nothing_to_do_is_said() {
         ),
         other => answer.send(404, other),
     });
-    assert_snapshot!(context.run(&["deploy"]), @"");
-    assert_snapshot!(context.run(&["deploy", "--plan"]), @"");
+    assert_snapshot!(context.run(&["deploy"]), @r"
+    exit 0
+    --- stderr
+    shop: no change since v14
+    ");
+    assert_snapshot!(context.run(&["deploy", "--plan"]), @r"
+    exit 2
+    --- stdout
+    shop v14: would change
+       build    code changed
+       start    web 2
+       build sees PIP_INDEX_URL
+    ");
 }
 
 #[test]
 fn ctrl_c_before_the_switch_cancels_and_waits() {
     let context = Context::new().with_app("shop");
-    let agent = Agent::start(&context, deploying(|answer| {
-        answer.line(BEGUN);
-        answer.wait("POST /v1/deploys/d1/cancel");
-        let failure = r#"{"kind":"interrupted","message":"cancelled; v14 serves as before"}"#;
-        answer.line(&ended("cancelled", failure));
-    }));
+    let agent = Agent::start(
+        &context,
+        deploying(|answer| {
+            answer.line(BEGUN);
+            answer.wait("POST /v1/deploys/d1/cancel");
+            let failure = r#"{"kind":"interrupted","message":"cancelled; v14 serves as before"}"#;
+            answer.line(&ended("cancelled", failure));
+        }),
+    );
     let mut child = context.command(&["deploy"]).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     read_until(&mut stderr, "v14 → v15");
     interrupt(&child);
     let (code, rest) = end(child, stderr);
     assert_eq!(code, 130);
-    assert_snapshot!(rest, @"");
+    assert_snapshot!(rest, @r"
+    cancelling; nothing is switched yet
+    cancelled; v14 serves as before
+    ");
     assert_eq!(agent.seen.all("POST /v1/deploys/d1/cancel").len(), 1);
 }
 
 #[test]
 fn ctrl_c_after_the_switch_only_leaves() {
     let context = Context::new().with_app("shop");
-    let agent = Agent::start(&context, deploying(|answer| {
-        for line in [BEGUN, LIVE, r#"{"event":"notice","text":"now live"}"#] {
-            answer.line(line);
-        }
-        answer.wait_hang_up();
-    }));
+    let agent = Agent::start(
+        &context,
+        deploying(|answer| {
+            for line in [BEGUN, LIVE, r#"{"event":"notice","text":"now live"}"#] {
+                answer.line(line);
+            }
+            answer.wait_hang_up();
+        }),
+    );
     let mut child = context.command(&["deploy"]).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     read_until(&mut stderr, "now live");
     interrupt(&child);
     let (code, rest) = end(child, stderr);
     assert_eq!(code, 130);
-    assert_snapshot!(rest, @"");
+    assert_snapshot!(rest, @r"
+    live after 4.1 s · 0 failed, 2 held ≤ 40 ms · undo: skep rollback shop
+    left; the deploy goes on: skep app:watch shop
+    ");
     assert!(agent.seen.all("POST /v1/deploys/d1/cancel").is_empty());
 }
 
@@ -155,23 +206,36 @@ fn ctrl_c_after_the_switch_only_leaves() {
 fn a_lost_agent_is_attached_to_again_and_nothing_is_said_twice() {
     let context = Context::new().with_app("shop");
     let times = std::sync::atomic::AtomicU32::new(0);
-    let _agent = Agent::start(&context, deploying(move |answer| {
-        answer.line(BEGUN);
-        answer.line(BUILD);
-        if times.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0 {
-            answer.line(LIVE);
-            answer.line(&ended("done", "null"));
-        }
-    }));
-    assert_snapshot!(context.run(&["deploy"]), @"");
+    let _agent = Agent::start(
+        &context,
+        deploying(move |answer| {
+            answer.line(BEGUN);
+            answer.line(BUILD);
+            if times.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0 {
+                answer.line(LIVE);
+                answer.line(&ended("done", "null"));
+            }
+        }),
+    );
+    assert_snapshot!(context.run(&["deploy"]), @r"
+    exit 0
+    --- stderr
+    shop → this machine   v14 → v15   8c1f2e9
+     ✓ build    environment unchanged                   0.4 s
+    ! the agent went away; attaching again
+    live after 4.1 s · 0 failed, 2 held ≤ 40 ms · undo: skep rollback shop
+    ");
 }
 
 #[test]
 fn an_agent_that_is_lost_again_and_again_ends_it() {
     let context = Context::new().with_app("shop");
-    let agent = Agent::start(&context, deploying(|answer| {
-        answer.line(BEGUN);
-    }));
+    let agent = Agent::start(
+        &context,
+        deploying(|answer| {
+            answer.line(BEGUN);
+        }),
+    );
     let text = context.run(&["deploy", "--json"]);
     assert!(text.starts_with("exit 69\n"), "{text}");
     assert!(text.contains("skep app:watch shop"), "{text}");
@@ -181,13 +245,16 @@ fn an_agent_that_is_lost_again_and_again_ends_it() {
 #[test]
 fn up_ends_its_session_on_ctrl_c_and_waits_until_it_is_drained() {
     let context = Context::new().with_app("shop");
-    let agent = Agent::start(&context, deploying(|answer| {
-        answer.line(BEGUN);
-        answer.line(LIVE);
-        answer.wait("POST /v1/deploys/d1/cancel");
-        answer.line(r#"{"event":"progress","step":"drain","state":"done","text":"v15","elapsed_ms":20}"#);
-        answer.line(&ended("done", "null"));
-    }));
+    let agent = Agent::start(
+        &context,
+        deploying(|answer| {
+            answer.line(BEGUN);
+            answer.line(LIVE);
+            answer.wait("POST /v1/deploys/d1/cancel");
+            answer.line(r#"{"event":"progress","step":"drain","state":"done","text":"v15","elapsed_ms":20}"#);
+            answer.line(&ended("done", "null"));
+        }),
+    );
     let mut child = context.command(&["up"]).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let shown = read_until(&mut stderr, "Ctrl-C stops it");
@@ -195,18 +262,25 @@ fn up_ends_its_session_on_ctrl_c_and_waits_until_it_is_drained() {
     interrupt(&child);
     let (code, rest) = end(child, stderr);
     assert_eq!(code, 0);
-    assert_snapshot!(rest, @"");
+    assert_snapshot!(rest, @r"
+    draining; Ctrl-C again leaves it to the agent
+     ✓ drain    v15                                     20 ms
+    shop is down; releases, data and variables are kept
+    ");
     assert!(agent.seen.all("POST /v1/deploys").iter().all(|one| one.line != "POST /v1/deploys"));
 }
 
 #[test]
 fn up_that_is_killed_hangs_up() {
     let context = Context::new().with_app("shop");
-    let agent = Agent::start(&context, deploying(|answer| {
-        answer.line(BEGUN);
-        answer.line(LIVE);
-        answer.wait_hang_up();
-    }));
+    let agent = Agent::start(
+        &context,
+        deploying(|answer| {
+            answer.line(BEGUN);
+            answer.line(LIVE);
+            answer.wait_hang_up();
+        }),
+    );
     let mut child = context.command(&["up"]).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     read_until(&mut stderr, "Ctrl-C stops it");
@@ -218,11 +292,14 @@ fn up_that_is_killed_hangs_up() {
 #[test]
 fn a_second_ctrl_c_leaves_at_once() {
     let context = Context::new().with_app("shop");
-    let _agent = Agent::start(&context, deploying(|answer| {
-        answer.line(BEGUN);
-        answer.line(LIVE);
-        answer.wait_hang_up();
-    }));
+    let _agent = Agent::start(
+        &context,
+        deploying(|answer| {
+            answer.line(BEGUN);
+            answer.line(LIVE);
+            answer.wait_hang_up();
+        }),
+    );
     let mut child = context.command(&["up"]).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     read_until(&mut stderr, "Ctrl-C stops it");

@@ -68,25 +68,66 @@ fn context() -> (Context, Agent) {
 #[test]
 fn an_unknown_app_is_guessed() {
     let (context, _agent) = context();
-    assert_snapshot!(context.run(&["releases", "shpo"]), @"");
-    assert_snapshot!(context.run(&["stop", "crm/web"]), @"");
-    assert_snapshot!(context.run(&["rollback"]), @"");
+    assert_snapshot!(context.run(&["releases", "shpo"]), @r"
+    exit 1
+    --- stderr
+    error: there is no app `shpo`
+    hint: did you mean `shop`?
+    ");
+    assert_snapshot!(context.run(&["stop", "crm/web"]), @r"
+    exit 1
+    --- stderr
+    error: there is no app `crm`
+    hint: there are: blog, shop
+    ");
+    assert_snapshot!(context.run(&["rollback"]), @r"
+    exit 64
+    --- stderr
+    error: which app? `[TMP]/work` has no skep.toml and no Procfile
+    hint: name one of: blog, shop
+    ");
     let context = context.with_app("crm");
-    assert_snapshot!(context.run(&["rollback"]), @"");
+    assert_snapshot!(context.run(&["rollback"]), @r"
+    exit 1
+    --- stderr
+    error: there is no app `crm`
+    hint: it was never deployed: skep up
+    ");
 }
 
 #[test]
 fn the_agents_failures_are_printed_as_ours() {
     let (context, _agent) = context();
-    assert_snapshot!(context.run(&["releases", "shop"]), @"");
-    assert_snapshot!(context.run(&["releases", "shop", "--json"]), @"");
+    assert_snapshot!(context.run(&["releases", "shop"]), @r"
+    exit 6
+    --- stderr
+    error: refused by the script
+    ");
+    assert_snapshot!(context.run(&["releases", "shop", "--json"]), @r#"
+    exit 6
+    --- stderr
+    {"kind":"locked","message":"refused by the script"}
+    "#);
 }
 
 #[test]
 fn ps_says_what_runs_and_what_is_not_enforced() {
     let (context, _agent) = context();
-    assert_snapshot!(context.run(&["ps", "shop"]), @"");
-    assert_snapshot!(context.run(&["ps", "shop/queue", "--slots", "-q"]), @"");
+    assert_snapshot!(context.run(&["ps", "shop"]), @r"
+    exit 0
+    --- stdout
+    SERVICE     RELEASE  STATE       PROCS  RESTARTS  NOTE
+    shop/queue  v3       ready       1      0         -
+    shop/web    v3       crash loop  0      9         exit 3
+    --- stderr
+    ! not enforced: own user   skep doctor
+    ");
+    assert_snapshot!(context.run(&["ps", "shop/queue", "--slots", "-q"]), @r"
+    exit 0
+    --- stdout
+    SLOT          RELEASE  STATE  PID  RESTARTS
+    shop/queue.0  v3       ready  11   0
+    ");
 }
 
 #[test]
@@ -107,8 +148,7 @@ fn a_variable_is_read_from_standard_input_and_not_printed() {
     child.stdin.take().unwrap().write_all(b"sk_live_1\n").unwrap();
     let text = context.show(&child.wait_with_output().unwrap());
     assert_eq!(text, "exit 0\n--- stderr\nshop: stored; takes effect with the next release");
-    let asked: serde_json::Value =
-        serde_json::from_str(&agent.seen.all("PATCH")[0].body).unwrap();
+    let asked: serde_json::Value = serde_json::from_str(&agent.seen.all("PATCH")[0].body).unwrap();
     assert_eq!(
         asked,
         serde_json::json!({
@@ -125,10 +165,30 @@ fn a_variable_is_read_from_standard_input_and_not_printed() {
 #[test]
 fn removing_an_app_is_planned_and_asked_for() {
     let (context, agent) = context();
-    assert_snapshot!(context.run(&["app:remove", "shop", "--plan"]), @"");
-    assert_snapshot!(context.run(&["app:remove", "shop"]), @"");
-    assert!(agent.seen.all("DELETE /v1/apps/shop").iter().all(|one| one.line.ends_with("plan=true")));
-    assert_snapshot!(context.run(&["app:remove", "shop", "-y"]), @"");
+    assert_snapshot!(context.run(&["app:remove", "shop", "--plan"]), @r"
+    exit 2
+    --- stdout
+    3 releases
+    data, 12M
+    ");
+    assert_snapshot!(context.run(&["app:remove", "shop"]), @r"
+    exit 64
+    --- stderr
+      3 releases
+      data, 12M
+    error: `shop` is not removed without being asked
+    hint: skep app:remove shop --yes
+    ");
+    assert!(
+        agent.seen.all("DELETE /v1/apps/shop").iter().all(|one| one.line.ends_with("plan=true"))
+    );
+    assert_snapshot!(context.run(&["app:remove", "shop", "-y"]), @r"
+    exit 0
+    --- stderr
+    shop is removed
+    archive: /h/archives/shop.tar.zst
+    undo: skep app:restore shop
+    ");
 }
 
 #[test]

@@ -34,7 +34,8 @@ fn running(context: &Context, script: &'static str) -> Agent {
 #[test]
 fn it_gets_exactly_what_the_plan_says_and_its_exit_code_is_ours() {
     let context = Context::new();
-    let agent = running(&context, "pwd; umask; env | grep -v '^_=\\|^PWD=\\|^SHLVL=' | sort; exit 7");
+    let agent =
+        running(&context, "pwd; umask; env | grep -v '^_=\\|^PWD=\\|^SHLVL=' | sort; exit 7");
     assert_eq!(
         context.run(&["run", "shop/web", "--", "any", "--thing"]),
         "exit 7\n--- stdout\n/usr\n0027\nA=1\nPATH=/usr/bin:/bin"
@@ -48,7 +49,8 @@ fn it_gets_exactly_what_the_plan_says_and_its_exit_code_is_ours() {
 fn its_release_is_held_while_it_runs() {
     let context = Context::new();
     let _agent = running(&context, "echo up; read line; exit 0");
-    let mut child = context.command(&["run", "shop", "--", "x"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        context.command(&["run", "shop", "--", "x"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "up\n");

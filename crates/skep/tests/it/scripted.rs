@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -94,7 +93,7 @@ impl Answer<'_> {
 /// The scripted agent of a context; ends when dropped.
 pub(crate) struct Agent {
     pub(crate) seen: Arc<Seen>,
-    socket: PathBuf,
+    listener: UnixListener,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -107,8 +106,8 @@ impl Agent {
         let run = context.home().join("run");
         std::fs::create_dir_all(&run).unwrap();
         std::fs::write(context.home().join("FORMAT"), "skep-home 1 abcdef012345\n").unwrap();
-        let socket = run.join("api.sock");
-        let listener = UnixListener::bind(&socket).unwrap();
+        let listener = UnixListener::bind(run.join("api.sock")).unwrap();
+        let ours = listener.try_clone().unwrap();
         let seen = Arc::new(Seen::default());
         let all = Arc::clone(&seen);
         let script = Arc::new(script);
@@ -117,9 +116,6 @@ impl Agent {
                 let Ok(stream) = stream else { return };
                 let (script, all) = (Arc::clone(&script), Arc::clone(&all));
                 let Some(request) = read_request(&stream) else { continue };
-                if request.line == "END /" {
-                    return;
-                }
                 std::thread::spawn(move || {
                     all.requests.lock().unwrap().push(request.clone());
                     all.changed.notify_all();
@@ -131,15 +127,14 @@ impl Agent {
                 });
             }
         });
-        Self { seen, socket, thread: Some(thread) }
+        Self { seen, listener: ours, thread: Some(thread) }
     }
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        if let Ok(mut stream) = UnixStream::connect(&self.socket) {
-            let _ = stream.write_all(b"END / HTTP/1.1\r\n\r\n");
-        }
+        // Wakes the accepting thread, wherever the socket's file is by now.
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -5,7 +5,8 @@
 //! only of those it calls adoptable: another slot that it does not know was never started, or was
 //! removed, and whether to start it is the agent's decision.
 //!
-//! Shared listeners go first, so that a slot which must be restarted finds them.
+//! Shared listeners go first, so that a slot which must be restarted finds them; every shim but the
+//! one we talked to before gets them, and takes those that it lacks.
 
 use std::os::fd::OwnedFd;
 

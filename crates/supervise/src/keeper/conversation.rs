@@ -50,11 +50,12 @@ impl Keeper {
             reported: BTreeSet::new(),
             asked: BTreeSet::new(),
             adopting: BTreeSet::new(),
-            listeners_due: link.fresh,
+            listeners_due: self.last_shim != Some(link.pid),
             settle_by: Some(Instant::now() + ADOPTION_PATIENCE),
             exiting: false,
             silent: false,
         };
+        self.last_shim = Some(link.pid);
         match self.talk(&mut talk, link.greeting).await {
             Ok(next) => next,
             Err(error) => {
@@ -73,11 +74,16 @@ impl Keeper {
             self.wish = Wish::Keep;
         }
         self.view.send_modify(|view| view.adoptable.clear());
+        if !talk.listeners_due {
+            // The same shim as before is about to tell of all it has.
+            self.store.forget_listeners();
+            self.view.send_modify(|view| view.listeners.clear());
+        }
         for (message, fds) in greeting {
             self.hear(talk, message, fds);
         }
         self.adopt(talk)?;
-        for asked in std::mem::take(&mut self.again) {
+        while let Some(asked) = self.again.pop_front() {
             self.ask(talk, asked.request, asked.purpose, asked.sends)?;
         }
         loop {
@@ -111,7 +117,11 @@ impl Keeper {
             view.slots.retain(|slot, _| talk.reported.contains(slot));
             view.shim = ShimState::Connected { pid: talk.pid, containment: talk.containment };
             let adoptable = &view.adoptable;
-            self.store.retain(|id| talk.reported.contains(&id) || adoptable.contains_key(&id));
+            // Before it is told what is expected, what the last shim held may yet be.
+            let undecided = talk.fresh && !self.expectations_told;
+            self.store.retain(|id| {
+                undecided || talk.reported.contains(&id) || adoptable.contains_key(&id)
+            });
         });
         self.answer_waiters(&Found::Connected);
     }
@@ -311,6 +321,7 @@ impl Keeper {
             Request::Exit {} => {
                 talk.exiting = true;
                 self.wish = Wish::Nothing;
+                self.forget_everything();
             }
             _ => {}
         }

@@ -16,7 +16,7 @@ mod adoption;
 mod backoff;
 mod conversation;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -95,8 +95,10 @@ pub(crate) struct Keeper {
     store: FdStore,
     pending: Pending,
     /// Requests of a lost conversation, to be sent again.
-    again: Vec<Asked>,
+    again: VecDeque<Asked>,
     backoff: Backoff,
+    /// The process of the shim we talked to last.
+    last_shim: Option<u32>,
 }
 
 impl Keeper {
@@ -117,7 +119,8 @@ impl Keeper {
             expectations_told: false,
             store: FdStore::default(),
             pending: Pending::default(),
-            again: Vec::new(),
+            again: VecDeque::new(),
+            last_shim: None,
             backoff: Backoff::default(),
         }
     }
@@ -174,9 +177,6 @@ impl Keeper {
         self.save_unanswered();
         if self.wish == Wish::Keep {
             self.view.send_modify(|view| view.shim = ShimState::Connecting);
-        } else {
-            self.recipes.clear();
-            self.store.clear();
         }
         let ended = await_exit(exit).await;
         tracing::info!(service = %self.service, ended, "its shim hung up");
@@ -312,13 +312,20 @@ impl Keeper {
             if matches!(asked.request, Request::Exit {}) {
                 // It did.
                 self.wish = Wish::Nothing;
+                self.forget_everything();
                 let _ = done.send(Ok(Vec::new()));
             } else if asked.sends >= crate::limits::MAX_SENDS {
                 let _ = done.send(Err(lost(&self.service, &asked.request)));
             } else {
-                self.again.push(Asked { purpose: Purpose::Caller(done), ..asked });
+                self.again.push_back(Asked { purpose: Purpose::Caller(done), ..asked });
             }
         }
+    }
+
+    /// The shim ends because it was asked to: its slots are gone with it.
+    fn forget_everything(&mut self) {
+        self.recipes.clear();
+        self.store.clear();
     }
 
     /// No shim took the place of the lost one: what it had not answered stays unanswered.

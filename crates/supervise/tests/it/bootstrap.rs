@@ -1,5 +1,6 @@
 //! The agent is started and stopped by commands, and watches its own shim.
 
+use control::ServiceName;
 use control::shim::Phase;
 use rustix::process::Signal;
 use supervise::ShimProgram;
@@ -7,7 +8,7 @@ use supervise::bootstrap::{
     AGENT_SLOT, Bootstrap, BootstrapError, Started, Stopped, agent_service,
 };
 
-use crate::fixture::{Installation, ask, example, kill, text, wait_for_end};
+use crate::fixture::{Installation, ask, example, kill, service, text, wait_for_end};
 
 fn bootstrap(installation: &Installation) -> Bootstrap {
     let shim = example("shim");
@@ -20,9 +21,9 @@ fn bootstrap(installation: &Installation) -> Bootstrap {
     }
 }
 
-/// Returns the process that listens on the agent's shim's socket.
-fn shim_of(installation: &Installation) -> u32 {
-    let path = installation.home.shim_socket(&agent_service().file_name());
+/// Returns the process that listens on the socket of a service's shim.
+fn shim_of(installation: &Installation, service: &ServiceName) -> u32 {
+    let path = installation.home.shim_socket(&service.file_name());
     let socket = control_tokio::dial(&path, crate::fixture::PATIENCE).unwrap();
     let credentials = rustix::net::sockopt::socket_peercred(&socket).unwrap();
     credentials.pid.as_raw_nonzero().get() as u32
@@ -40,8 +41,12 @@ fn it_is_started_once_and_stopped_once() {
     assert_eq!(bootstrap.state().unwrap().unwrap().phase, Phase::Running);
     assert_eq!(bootstrap.stop().unwrap(), Stopped::Now);
     assert_eq!(bootstrap.stop().unwrap(), Stopped::NotRunning);
-    assert_eq!(installation.processes(), [] as [u32; 0]);
+    // The agent's service goes on; nothing of the agent does.
+    let left = installation.processes();
+    assert_eq!(left, [shim_of(&installation, &service())]);
     assert!(matches!(bootstrap.start().unwrap(), Started::Now { .. }));
+    ask(&installation.home.api_socket());
+    assert_eq!(left, [shim_of(&installation, &service())]);
 }
 
 #[test]
@@ -56,7 +61,7 @@ fn commands_at_once_start_one_agent() {
     assert_eq!(now, 1, "{outcomes:?}");
     // Once it answers it is not about to execute its program, and looks like itself.
     ask(&installation.home.api_socket());
-    assert_eq!((installation.count("agent"), installation.count("shim")), (1, 1));
+    assert_eq!((installation.count("agent"), installation.count("shim")), (1, 2));
 }
 
 #[test]
@@ -65,12 +70,12 @@ fn a_stopped_shim_is_named_and_not_doubled() {
     let bootstrap = bootstrap(&installation);
     bootstrap.start().unwrap();
     ask(&installation.home.api_socket());
-    let shim = shim_of(&installation);
+    let shim = shim_of(&installation, &agent_service());
     kill(shim, Signal::STOP);
     let error = bootstrap.start().unwrap_err();
     let BootstrapError::Unresponsive { reason } = &error else { panic!("{error:?}") };
     assert!(reason.contains(&format!("kill -CONT {shim}")), "{reason}");
-    assert_eq!((installation.count("agent"), installation.count("shim")), (1, 1));
+    assert_eq!((installation.count("agent"), installation.count("shim")), (1, 2));
     kill(shim, Signal::CONT);
     assert!(matches!(bootstrap.start().unwrap(), Started::Already { .. }));
 }
@@ -114,22 +119,24 @@ fn the_agent_replaces_its_own_shim_and_the_new_one_restarts_it() {
     let Started::Now { pid } = bootstrap.start().unwrap() else { panic!("who started it?") };
     // Answered only once the agent watches its shim.
     assert_eq!(ask(&installation.home.api_socket()), pid);
-    let shim = shim_of(&installation);
+    let shim = shim_of(&installation, &agent_service());
     kill(shim, Signal::KILL);
     wait_for_end(shim);
     // Whether the agent was faster or this command, it is the same agent.
     assert_eq!(bootstrap.start().unwrap(), Started::Already { pid });
-    assert_ne!(shim_of(&installation), shim);
+    assert_ne!(shim_of(&installation, &agent_service()), shim);
     let state = bootstrap.state().unwrap().unwrap();
     assert_eq!(state.id, AGENT_SLOT);
     assert!(state.process.unwrap().adopted);
     assert!(!state.incomplete, "the agent gave its shim nothing");
 
+    let of_the_service = shim_of(&installation, &service());
     kill(pid, Signal::KILL);
     wait_for_end(pid);
     // Waits on the held socket for the next agent.
     let next = ask(&installation.home.api_socket());
     assert_ne!(next, pid);
-    assert_eq!((installation.count("agent"), installation.count("shim")), (1, 1));
+    assert_eq!(shim_of(&installation, &service()), of_the_service);
+    assert_eq!((installation.count("agent"), installation.count("shim")), (1, 2));
     assert_eq!(bootstrap.stop().unwrap(), Stopped::Now);
 }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cgroup::Base;
+use cgroup::{Base, Leaf};
 use control::shim::{Phase, RestartPolicy, SlotSocket, SlotSpec, SlotState};
 use control::{ServiceName, SlotId};
 use home::Home;
@@ -104,12 +104,19 @@ impl Installation {
 }
 
 impl Drop for Installation {
-    /// Kills until nothing of this installation lives: what is killed may just have forked.
+    /// Kills until nothing of this installation lives: what is killed may just have forked, and
+    /// what is just executing its program is seen by its cgroup only.
     fn drop(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
+            let leaf = self.base.as_ref().and_then(|base| Leaf::open(base.path()).ok()?);
+            let is_populated =
+                leaf.as_ref().is_some_and(|leaf| leaf.is_populated().unwrap_or(true));
+            if let Some(leaf) = leaf {
+                let _ = leaf.kill();
+            }
             let processes = self.processes();
-            if processes.is_empty() || Instant::now() > deadline {
+            if (processes.is_empty() && !is_populated) || Instant::now() > deadline {
                 break;
             }
             for pid in processes {

@@ -1,0 +1,240 @@
+//! One deploy an app at a time; the newest waiting one replaces older waiting ones.
+
+use std::collections::BTreeMap;
+
+use api::{DeployEvent, DeployId, DeployKind, DeployRequest, DeployStarted};
+use deploy::executor::{self, Signals};
+use deploy::records::{DeployRecord, End, Intent, Phase};
+use deploy::{BuildCancel, Executor, Feed};
+use report::{Failure, Kind};
+use tokio::sync::watch;
+
+use crate::registry::{Cancelled, MAX_WAITING, Running, Waiting};
+use crate::state::Agent;
+
+impl Agent {
+    /// Takes on a request: it runs now, or waits for its turn.
+    pub(crate) fn submit(&self, request: DeployRequest) -> Result<DeployStarted, Failure> {
+        let app = self.app_of(&request)?;
+        let journal = self.node().journal();
+        if !matches!(request.kind, DeployKind::Deploy { .. }) {
+            self.app(&app)?;
+        }
+        let intent = match request.kind {
+            DeployKind::Deploy { directory, force } => Intent::Deploy { directory, force },
+            DeployKind::Rollback { to } => Intent::Rollback { to },
+            DeployKind::Restart { service } => Intent::Restart { service },
+            DeployKind::Stop { service } => Intent::Stop { service },
+            DeployKind::Start { service } => Intent::Start { service },
+            DeployKind::Scale { targets } => Intent::Scale { targets },
+            DeployKind::Environment { .. } => {
+                let text = "variables are changed at their own path";
+                return Err(Failure::new(Kind::Usage, text));
+            }
+        };
+        let id = format!("d{}", journal.count("deploy")?);
+        let record = self.record(id, &app, intent, &request.who);
+        self.enqueue(Waiting {
+            record,
+            feed: Feed::default(),
+            build_environment: request.build_environment,
+            listen: request.listen,
+        })
+    }
+
+    pub(crate) fn record(&self, id: String, app: &str, intent: Intent, who: &str) -> DeployRecord {
+        DeployRecord {
+            id,
+            app: app.to_owned(),
+            intent,
+            who: who.to_owned(),
+            at: deploy::node::now(),
+            boot_id: self.node().boot_id.clone(),
+            phase: Phase::Queued,
+            from: None,
+            release: None,
+            listener: None,
+            stages: Vec::new(),
+            stage: 0,
+            release_slot: None,
+            end: None,
+        }
+    }
+
+    fn app_of(&self, request: &DeployRequest) -> Result<String, Failure> {
+        match (&request.kind, &request.app) {
+            (DeployKind::Deploy { directory, .. }, named) => {
+                let app = app::load(directory.as_ref()).map_err(Failure::from)?;
+                match named {
+                    Some(named) if *named != app.name => {
+                        let text = format!("`{directory}` is the app {}, not {named}", app.name);
+                        Err(Failure::new(Kind::Usage, text))
+                    }
+                    _ if app.name == "skep" => {
+                        let text = "`skep` is the name of Skep's own services";
+                        Err(Failure::new(Kind::Usage, text).hint("choose another `app` name"))
+                    }
+                    _ => Ok(app.name),
+                }
+            }
+            (_, Some(app)) => Ok(app.clone()),
+            (_, None) => Err(Failure::new(Kind::Usage, "no app was named")),
+        }
+    }
+
+    pub(crate) fn enqueue(&self, waiting: Waiting) -> Result<DeployStarted, Failure> {
+        let app = waiting.record.app.clone();
+        let id = waiting.record.id.clone();
+        let feed = waiting.feed.clone();
+        let superseded = self.inner.registry.with(&app, |queue| {
+            let mut superseded = Vec::new();
+            if matches!(waiting.record.intent, Intent::Deploy { .. }) {
+                let (older, kept) = std::mem::take(&mut queue.waiting)
+                    .into_iter()
+                    .partition(|other| matches!(other.record.intent, Intent::Deploy { .. }));
+                superseded = Vec::from(older);
+                queue.waiting = kept;
+            }
+            if queue.waiting.len() >= MAX_WAITING {
+                return Err(queue.waiting.len());
+            }
+            if let Some(running) = &queue.running {
+                running.hurry.send_replace(true);
+                feed.step(
+                    api::StepName::Queue,
+                    api::StepState::Running,
+                    format!("behind {}", running.id),
+                );
+            }
+            queue.waiting.push_back(waiting);
+            Ok(superseded)
+        });
+        let superseded = superseded.map_err(|count| {
+            Failure::new(Kind::Locked, format!("{count} requests wait for {app} already"))
+                .hint(format!("skep ps {app}"))
+        })?;
+        self.inner.registry.keep(&id, feed);
+        for older in superseded {
+            self.end_unbegun(&older, End::Superseded, "superseded");
+        }
+        self.next(&app);
+        Ok(DeployStarted { id: Some(DeployId(id)), app, message: None })
+    }
+
+    fn end_unbegun(&self, waiting: &Waiting, end: End, state: &str) {
+        let failure = match end {
+            End::Superseded => {
+                Some(Failure::new(Kind::Locked, "a newer deploy of this app took its place"))
+            }
+            _ => Some(Failure::new(Kind::Interrupted, "cancelled before it began")),
+        };
+        if let Err(error) = self.node().journal().end(&waiting.record, end) {
+            tracing::error!(%error, "failed to record a deploy's end");
+        }
+        let deploy = executor::summary(&waiting.record, None, state);
+        waiting.feed.push(DeployEvent::Ended { deploy, failure });
+    }
+
+    /// Begins the next deploy of an app if none is going on.
+    fn next(&self, app: &str) {
+        let begun = self.inner.registry.with(app, |queue| {
+            if queue.running.is_some() {
+                return None;
+            }
+            let waiting = queue.waiting.pop_front()?;
+            let signals = signals(&waiting.record.id).map(|(running, signals)| {
+                queue.running = Some(running);
+                signals
+            });
+            Some((waiting, signals))
+        });
+        let Some((waiting, signals)) = begun else { return };
+        let begun = signals.and_then(|signals| {
+            self.node().journal().begin(&waiting.record)?;
+            Ok(signals)
+        });
+        match begun {
+            Ok(signals) => self.spawn(waiting, signals),
+            Err(failure) => {
+                let deploy = executor::summary(&waiting.record, None, "failed");
+                waiting.feed.push(DeployEvent::Ended { deploy, failure: Some(failure) });
+                self.inner.registry.with(app, |queue| queue.running = None);
+                self.next(app);
+            }
+        }
+    }
+
+    fn spawn(&self, waiting: Waiting, signals: Signals) {
+        let agent = self.clone();
+        let app = waiting.record.app.clone();
+        let executor = Executor::new(
+            self.node().clone(),
+            self.inner.readiness.clone(),
+            waiting.record,
+            waiting.feed,
+            signals,
+            waiting.build_environment,
+            waiting.listen,
+        );
+        tokio::spawn(async move {
+            // In a task of its own, so that a defect in it does not block the app's queue for ever.
+            let ended = tokio::spawn(executor.run()).await;
+            if let Err(error) = ended {
+                agent.problem(&format!("deploy {app}"), Some(format!("a deploy broke: {error}")));
+            }
+            agent.inner.registry.with(&app, |queue| queue.running = None);
+            agent.next(&app);
+        });
+    }
+
+    /// Goes on with a deploy that the agent before this one had begun.
+    pub(crate) fn resume(&self, record: DeployRecord) -> Result<(), Failure> {
+        let (running, signals) = signals(&record.id)?;
+        let feed = Feed::default();
+        feed.notice("the agent was restarted; this deploy goes on where it was");
+        self.inner.registry.keep(&record.id, feed.clone());
+        self.inner.registry.with(&record.app, |queue| queue.running = Some(running));
+        let (build_environment, listen) = (BTreeMap::new(), None);
+        self.spawn(Waiting { record, feed, build_environment, listen }, signals);
+        Ok(())
+    }
+
+    /// Cancels a deploy before its switch.
+    pub(crate) fn cancel(&self, id: &str) -> Result<(), Failure> {
+        let journal = self.node().journal();
+        for app in journal.apps()? {
+            let deploy = journal.deploy(&app.name)?;
+            if deploy.is_some_and(|deploy| deploy.id == id && deploy.phase >= Phase::Switch) {
+                let text = "the new release serves already: it cannot be cancelled any more";
+                return Err(Failure::new(Kind::Locked, text)
+                    .hint(format!("skep rollback {}", app.name)));
+            }
+        }
+        match self.inner.registry.cancel(id) {
+            Some(Cancelled::Running) => Ok(()),
+            Some(Cancelled::Waiting(waiting)) => {
+                self.end_unbegun(&waiting, End::Cancelled, "cancelled");
+                Ok(())
+            }
+            None => Err(Failure::new(Kind::Usage, format!("no deploy `{id}` is going on"))),
+        }
+    }
+
+    /// Waits for the end of a deploy.
+    pub(crate) async fn ended(&self, id: &str) {
+        let Some(feed) = self.inner.registry.feed(id) else { return };
+        let mut seen = 0;
+        while !feed.is_over() {
+            seen += feed.after(seen).await.len();
+        }
+    }
+}
+
+fn signals(id: &str) -> Result<(Running, Signals), Failure> {
+    let (cancel, cancelled) = watch::channel(false);
+    let (hurry, hurried) = watch::channel(false);
+    let build = BuildCancel::new()
+        .map_err(|error| Failure::from_error(Kind::Temporary, &error))?;
+    let running = Running { id: id.to_owned(), cancel, hurry, build: build.clone() };
+    Ok((running, Signals { cancel: cancelled, hurry: hurried, build }))
+}

@@ -1,0 +1,223 @@
+//! Variables and one-off commands.
+
+use std::collections::BTreeSet;
+
+use api::{
+    DeployStarted, EnvEntry, EnvExplain, EnvList, EnvRequest, RunPlan, RunRequest,
+};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use deploy::records::Intent;
+use deploy::spec::{Prepared, find_program};
+use deploy::{DeployError, Feed, diagnose};
+use environment::operator::{self, Change};
+use environment::{Purpose, Row};
+use report::{Failure, Kind, Secret};
+use serde::Deserialize;
+use store::Txn;
+
+use super::reply::Reply;
+use crate::registry::Waiting;
+use crate::state::Agent;
+
+fn prepared(agent: &Agent, app: &str) -> Result<Prepared, Failure> {
+    let record = agent.app(app)?;
+    let Some(serving) = &record.serving else {
+        return Err(Failure::new(Kind::Usage, format!("{app} has no release yet"))
+            .hint("skep deploy"));
+    };
+    let release = agent.node().journal().release(app, serving.release)?;
+    Ok(Prepared::read(agent.node(), release)?)
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    #[serde(default)]
+    reveal: bool,
+}
+
+pub(super) async fn list(
+    State(agent): State<Agent>,
+    Path(app): Path<String>,
+    Query(query): Query<ListQuery>,
+) -> Reply<EnvList> {
+    let record = agent.app(&app)?;
+    let node = agent.node();
+    let head = operator::head(&node.store, &app).map_err(DeployError::from)?;
+    let variables =
+        operator::read(&node.store, &node.key, &app, head.current).map_err(DeployError::from)?;
+    let declared = match &record.serving {
+        Some(serving) => node.journal().release(&app, serving.release)?.app.env,
+        None => std::collections::BTreeMap::new(),
+    };
+    let mut entries: Vec<EnvEntry> = variables
+        .iter()
+        .map(|(name, variable)| EnvEntry {
+            name: name.to_owned(),
+            value: query.reveal.then(|| variable.value.reveal().to_owned()),
+            secret: true,
+            layer: api::EnvLayer::Operator,
+            who: Some(variable.who.clone()),
+            at: Some(variable.at.clone()),
+            missing: false,
+        })
+        .collect();
+    for (name, variable) in &declared {
+        if variables.get(name).is_some() {
+            continue;
+        }
+        let generated = variable.generate_bytes.is_some();
+        entries.push(EnvEntry {
+            name: name.clone(),
+            value: variable.value.clone().filter(|_| query.reveal || !variable.secret),
+            secret: variable.secret || generated,
+            layer: if generated { api::EnvLayer::Generated } else { api::EnvLayer::AppFile },
+            who: None,
+            at: None,
+            missing: variable.required && variable.value.is_none(),
+        });
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Json(EnvList { app, version: head.current, entries }))
+}
+
+pub(super) async fn change(
+    State(agent): State<Agent>,
+    Path(app): Path<String>,
+    Json(request): Json<EnvRequest>,
+) -> Reply<DeployStarted> {
+    let record = agent.app(&app)?;
+    let node = agent.node();
+    let changes: Vec<Change> = request
+        .changes
+        .into_iter()
+        .map(|change| Change { name: change.name, value: change.value.map(Secret::new) })
+        .collect();
+    let head = operator::head(&node.store, &app).map_err(DeployError::from)?;
+    // Changes that wait for their turn are built upon: none of them is lost.
+    let waiting = agent.inner.registry.with(&app, |queue| {
+        queue.waiting.iter().rev().find_map(|waiting| match &waiting.record.intent {
+            Intent::Environment { version, .. } => Some(*version),
+            _ => None,
+        })
+    });
+    let going_on = node.journal().deploy(&app)?.and_then(|deploy| match deploy.intent {
+        Intent::Environment { version, .. } => Some(version),
+        _ => None,
+    });
+    let base = waiting.or(going_on).unwrap_or(head.current);
+    let at = deploy::node::now();
+    let draft =
+        operator::draft(&node.store, &node.key, &app, base, &changes, (&request.who, &at))
+            .map_err(DeployError::from)?;
+    let nothing = |message: String| {
+        Ok(Json(DeployStarted { id: None, app: app.clone(), message: Some(message) }))
+    };
+    if draft.differences.is_empty() {
+        return nothing("nothing to do: these variables are so already".to_owned());
+    }
+    if request.stage || record.serving.is_none() {
+        let txn = operator::make_current(Txn::new(), &node.store, &app, draft.version)
+            .map_err(DeployError::from)?;
+        node.journal().commit(&txn)?;
+        return nothing("stored; it takes effect with the next release".to_owned());
+    }
+    let names = draft.differences.keys().cloned().collect();
+    let id = format!("d{}", node.journal().count("deploy")?);
+    let intent = Intent::Environment { version: draft.version, names };
+    Ok(Json(agent.enqueue(Waiting {
+        record: agent.record(id, &app, intent, &request.who),
+        feed: Feed::default(),
+        build_environment: std::collections::BTreeMap::new(),
+        listen: None,
+    })?))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ExplainQuery {
+    service: Option<String>,
+    variable: Option<String>,
+    #[serde(default)]
+    reveal: bool,
+}
+
+pub(super) async fn explain(
+    State(agent): State<Agent>,
+    Path(app): Path<String>,
+    Query(query): Query<ExplainQuery>,
+) -> Reply<Vec<EnvExplain>> {
+    let prepared = prepared(&agent, &app)?;
+    let mut explained = Vec::new();
+    for (name, service) in &prepared.app().services {
+        if query.service.as_ref().is_some_and(|wanted| wanted != name) {
+            continue;
+        }
+        let listens = service.listen != app::model::Listen::None;
+        let runtime = agent.node().home.slot_runtime(&format!("{app}.{name}"), 0, 0);
+        let slot = environment::Slot {
+            number: 0,
+            port: listens.then_some("<port>"),
+            runtime: Some(&runtime),
+        };
+        let environment = prepared
+            .environment(agent.node(), Purpose::Service { name, slot })
+            .map_err(|error| error.failure(&BTreeSet::new()))?;
+        let rows: Vec<&Row> = environment
+            .rows()
+            .iter()
+            .filter(|row| query.variable.as_ref().is_none_or(|wanted| *wanted == row.name))
+            .collect();
+        explained.push(EnvExplain {
+            service: format!("{app}/{name}"),
+            entries: rows.iter().map(|row| entry(row, query.reveal)).collect(),
+            sources: rows.iter().map(|row| row.source.clone()).collect(),
+        });
+    }
+    if explained.is_empty() {
+        let service = query.service.unwrap_or_default();
+        return Err(Failure::new(Kind::Usage, format!("{app} has no service `{service}`")).into());
+    }
+    Ok(Json(explained))
+}
+
+fn entry(row: &Row, reveal: bool) -> EnvEntry {
+    EnvEntry {
+        name: row.name.clone(),
+        value: (reveal || !row.masked()).then(|| row.value.reveal().to_owned()),
+        secret: row.masked(),
+        layer: diagnose::layer(row.layer),
+        who: row.who.clone(),
+        at: row.at.clone(),
+        missing: false,
+    }
+}
+
+pub(super) async fn run(
+    State(agent): State<Agent>,
+    Path(app): Path<String>,
+    Json(request): Json<RunRequest>,
+) -> Reply<RunPlan> {
+    let prepared = prepared(&agent, &app)?;
+    let purpose = Purpose::OneOff { service: request.service.as_deref() };
+    let environment = prepared
+        .environment(agent.node(), purpose)
+        .map_err(|error| error.failure(&BTreeSet::new()))?;
+    let artifact = &prepared.release.artifact;
+    let name = request.command.first().cloned().unwrap_or_default();
+    let path = environment.get("PATH").unwrap_or_default();
+    let program = find_program(&name, path, &artifact.code_directory).ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("no program `{name}`"))
+            .detail("looked in", path.replace(':', "\n"))
+    })?;
+    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    Ok(Json(RunPlan {
+        release: prepared.release.number,
+        program: text(&program),
+        arguments: request.command,
+        directory: text(&artifact.code_directory),
+        environment: environment.variables(),
+        credentials: prepared.user().map(|user| (user.uid, user.gid)),
+        lease: text(&artifact.lease),
+        umask: 0o022,
+    }))
+}

@@ -1,0 +1,314 @@
+//! The start of the agent, and its end.
+
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::{Hello, PROTOCOL, Role};
+use deploy::executor::{self, Known, proxy_service};
+use deploy::records::{AppRecord, Phase};
+use deploy::users::Users;
+use deploy::{DeployError, Node};
+use environment::Key;
+use home::Home;
+use report::{Failure, Kind};
+use routing::Router;
+use store::Store;
+use supervise::{Config, ShimProgram, Supervisor};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::state::Agent;
+use crate::{http, proxy};
+
+/// The name under which root's installation keeps the proxy's user.
+const PROXY_USER: &str = "skep-proxy";
+
+/// How long requests of the interface may take to end when the agent is asked to.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// Runs the agent of an installation until it is asked to end.
+pub fn run(home: &Home) -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SKEP_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // To standard output, which its shim keeps as the log of skep/agent.
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).without_time().init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(serve(home)),
+        Err(error) => Err(Failure::from_error(Kind::Failed, &error)),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+/// The agent waits more than it works; two threads keep one slow store write from delaying probes.
+const WORKERS: usize = 2;
+
+async fn serve(home: &Home) -> Result<(), Failure> {
+    let listener = api_listener(home)?;
+    let agent = compose(home).await?;
+    let mut terminate = signal(SignalKind::terminate())
+        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    let mut interrupt = signal(SignalKind::interrupt())
+        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let serving = tokio::spawn(http::serve(agent.clone(), listener, stopped));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("the agent ends; services go on");
+    stop.send_replace(true);
+    // A client that follows a log would keep it for ever.
+    let _ = tokio::time::timeout(SHUTDOWN, serving).await;
+    Ok(())
+}
+
+/// Returns the interface's listener: held by the agent's shim, or bound by an agent that was
+/// started by hand.
+fn api_listener(home: &Home) -> Result<UnixListener, Failure> {
+    let passed = std::env::var("LISTEN_PID").is_ok_and(|pid| pid == std::process::id().to_string())
+        && std::env::var("LISTEN_FDS").is_ok_and(|count| count.parse::<u32>().is_ok_and(|n| n > 0));
+    if passed {
+        /// `SD_LISTEN_FDS_START`, see sd_listen_fds(3).
+        const FIRST: i32 = 3;
+        #[expect(unsafe_code, reason = "the one descriptor that comes as a number")]
+        // SAFETY: LISTEN_PID names this process, so descriptor 3 is a listener that was passed to
+        // it and that nothing else in this process owns.
+        let socket = unsafe { OwnedFd::from_raw_fd(FIRST) };
+        return Ok(UnixListener::from(socket));
+    }
+    // Replacing a socket file that a live agent listens on would hide that agent.
+    let path = home.api_socket();
+    if disk::socket::connect_stream(&path).is_ok() {
+        let text = format!("an agent listens on `{}` already", path.display());
+        return Err(Failure::new(Kind::Locked, text).hint("skep agent:stop"));
+    }
+    let socket = disk::socket::bind_stream(&path, 0o600)
+        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    Ok(UnixListener::from(socket))
+}
+
+/// Returns this build's version, for people.
+pub(crate) fn build() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+async fn compose(home: &Home) -> Result<Agent, Failure> {
+    let installation = home.open().map_err(Failure::from)?;
+    let boot_id = disk::boot_id().map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    let store = Arc::new(Store::open(&home.store()).map_err(Failure::from)?);
+    let key = Key::open_or_create(&home.key())
+        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    let mut not_enforced = Vec::new();
+    let cgroup_base = match cgroup::Base::establish(&installation.id) {
+        Ok(base) => Some(base.path().to_owned()),
+        Err(why) => {
+            not_enforced.push(format!("processes that leave their session are found late: {why}"));
+            None
+        }
+    };
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    let users = Users::of_this_process();
+    if let Users::Same = users {
+        not_enforced.push("apps run as your own user: each could read the others' files".to_owned());
+    }
+    let supervisor = Supervisor::new(Config {
+        home: home.clone(),
+        installation: installation.id.clone(),
+        build: build(),
+        boot_id: boot_id.clone(),
+        shim_program: ShimProgram::beside(&program),
+        cgroup_base: cgroup_base.clone(),
+    });
+    let discovered = supervisor
+        .discover()
+        .await
+        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    tracing::info!(shims = discovered.len(), "greeted the shims");
+    watch_own_shim(home, &supervisor, &program).await?;
+
+    let proxy_user = proxy_user(&store, users, &program, &mut not_enforced)?;
+    let recipe = proxy::recipe(home, &installation.id, &program, proxy_user.as_ref())?;
+    let proxy_handle = supervisor.service(&proxy_service());
+    let hello = Hello {
+        protocol: PROTOCOL,
+        role: Role::Agent,
+        build: build(),
+        boot_id: boot_id.clone(),
+        installation: installation.id.clone(),
+    };
+    let epoch = deploy::Journal::new(&store).count("routes").map_err(Failure::from)?;
+    let instances = proxy::instances(home, &proxy_handle);
+    let router = Router::spawn(epoch as u32, hello, instances);
+    let node = Node {
+        home: home.clone(),
+        boot_id,
+        store,
+        key: Arc::new(key),
+        supervisor,
+        router,
+        users,
+        proxy_group: proxy_user.map(|user| user.gid),
+    };
+    let apps = node.journal().apps().map_err(Failure::from)?;
+    expect(&node, &apps, &discovered, &recipe).await?;
+    let agent = Agent::new(node, cgroup_base, not_enforced);
+    let listeners: Vec<String> = apps.iter().filter_map(|app| app.listener.clone()).collect();
+    for (name, socket) in proxy::start(&agent.node().supervisor, recipe, &listeners).await? {
+        agent.node().router.listen(&name, socket).await;
+    }
+    take_over(&agent, apps).await;
+    Ok(agent)
+}
+
+async fn watch_own_shim(
+    home: &Home,
+    supervisor: &Supervisor,
+    program: &std::path::Path,
+) -> Result<(), Failure> {
+    let recipe = supervise::bootstrap::agent_recipe(
+        home,
+        program,
+        &["skep".to_owned(), "agent:run".to_owned()],
+    );
+    match supervise::watch_parent(supervisor, recipe).await {
+        Ok(Some(_)) => {}
+        Ok(None) => tracing::warn!("started by hand: nobody restarts this agent"),
+        Err(error) => return Err(Failure::from_error(Kind::Locked, &error)),
+    }
+    Ok(())
+}
+
+fn proxy_user(
+    store: &Store,
+    users: Users,
+    program: &PathBuf,
+    not_enforced: &mut Vec<String>,
+) -> Result<Option<deploy::users::User>, Failure> {
+    if let Users::Own = users
+        && !proxy::is_executable_by_all(program)
+    {
+        not_enforced.push(format!(
+            "the proxy runs as root: other users may not execute `{}`",
+            program.display()
+        ));
+        return Ok(None);
+    }
+    users.of(store, PROXY_USER).map_err(Failure::from)
+}
+
+/// Tells the supervisor which slots belong to us, before anything is adopted or ended.
+async fn expect(
+    node: &Node,
+    apps: &[AppRecord],
+    discovered: &[supervise::Discovered],
+    proxy: &control::shim::SlotSpec,
+) -> Result<(), Failure> {
+    let failed = |error: supervise::SuperviseError| Failure::from_error(Kind::Failed, &error);
+    let mut expected = std::collections::BTreeMap::new();
+    for found in discovered {
+        expected.insert(found.service.clone(), Vec::new());
+    }
+    for app in apps {
+        match executor::expected_slots(node, app) {
+            Ok(slots) => expected.extend(slots),
+            // One app's damaged record must not keep the others down.
+            Err(error) => tracing::error!(app = app.name, %error, "failed to read an app's slots"),
+        }
+    }
+    expected.insert(proxy_service(), vec![proxy.clone()]);
+    expected.remove(&supervise::bootstrap::agent_service());
+    for (service, slots) in expected {
+        node.supervisor.service(&service).expect(slots).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Takes over what runs: routes first, then what is missing, then deploys that were going on.
+async fn take_over(agent: &Agent, apps: Vec<AppRecord>) {
+    let node = agent.node();
+    for app in &apps {
+        if let Err(error) = take_over_app(agent, app).await {
+            agent.problem(&app.name, Some(format!("{}: {}", app.name, Failure::from(error))));
+        }
+    }
+    for app in apps {
+        let agent = agent.clone();
+        let deploy = node.journal().deploy(&app.name);
+        tokio::spawn(async move {
+            let name = app.name.clone();
+            let outcome = match deploy {
+                Ok(Some(record)) => {
+                    finish_or_undo(&agent, &app, record).await
+                }
+                Ok(None) => bring_up(&agent, &app).await,
+                Err(error) => Err(error),
+            };
+            let text = outcome.err().map(|error| format!("{name}: {}", Failure::from(error)));
+            agent.problem(&name, text);
+        });
+    }
+}
+
+/// Gives the proxies an app's routes. Slots that run are routed to at once: they were ready when
+/// the agent before this one went, or answer behind their held socket as soon as they can.
+async fn take_over_app(agent: &Agent, app: &AppRecord) -> Result<(), DeployError> {
+    let node = agent.node();
+    executor::follow_serving(node, &agent.inner.readiness, app, Known::AsIs)?;
+    let section = executor::section_of(node, &agent.inner.readiness, app)?;
+    if section != routing::Section::default() {
+        node.router.set_app(&app.name, section).await?;
+    }
+    Ok(())
+}
+
+async fn bring_up(agent: &Agent, app: &AppRecord) -> Result<(), DeployError> {
+    let node = agent.node();
+    executor::remove_unclaimed(node, app).await?;
+    executor::bring_up(node, &agent.inner.readiness, app).await
+}
+
+async fn finish_or_undo(
+    agent: &Agent,
+    app: &AppRecord,
+    record: deploy::DeployRecord,
+) -> Result<(), DeployError> {
+    let node = agent.node();
+    let rebooted = record.boot_id != node.boot_id;
+    let undo = record.phase == Phase::Undo
+        || (rebooted && record.phase < Phase::Switch)
+        || matches!(record.phase, Phase::Queued);
+    if !undo {
+        // What it replaces must run until it has switched.
+        executor::bring_up(node, &agent.inner.readiness, app).await?;
+        return agent.resume(record).map_err(DeployError::from);
+    }
+    let text = if rebooted {
+        "the machine was restarted before the new release served"
+    } else {
+        "the agent was restarted before the new release served"
+    };
+    let failure = Failure::new(Kind::Failed, text).hint("skep deploy");
+    let journal = node.journal();
+    if let Some(number) = record.release {
+        let mut release = journal.release(&app.name, number)?;
+        release.state = deploy::records::ReleaseState::Failed;
+        release.failure = Some(failure.message.clone());
+        journal.put_release(&app.name, &release)?;
+    }
+    journal.end(&record, deploy::records::End::Failed(Box::new(failure)))?;
+    bring_up(agent, app).await
+}

@@ -1,0 +1,14 @@
+//! The proxy over its real control socket, real listeners and real upstream sockets.
+//!
+//! Upstreams are scripted threads that speak raw bytes, because what matters here is what real
+//! servers do on bad days: reset, vanish, refuse, say nothing.
+
+mod control_side;
+mod forwarding;
+mod holding;
+mod malformed;
+mod process;
+mod retries;
+mod rig;
+mod streaming;
+mod upstream;

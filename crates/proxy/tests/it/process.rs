@@ -1,0 +1,75 @@
+//! The proxy as a process, started the way a shim starts it.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+
+use control::proxy::{Message, Request};
+
+use crate::rig::{Agent, Client, endpoint, table};
+use crate::upstream::Upstream;
+
+/// Set in the process that is to be a proxy.
+const HOME: &str = "PROXY_TEST_HOME";
+
+/// Not a test of its own: the other one starts this very binary with it as the only test.
+#[test]
+fn entry() {
+    let Some(home) = std::env::var_os(HOME) else { return };
+    let arguments = ["--home".into(), home, "--installation".into(), "inst".into()];
+    let code = proxy::main(arguments);
+    // The harness must not report; the exit status is what the shim would see.
+    #[allow(clippy::exit)]
+    std::process::exit(i32::from(code != std::process::ExitCode::SUCCESS));
+}
+
+/// Returns a copy that a child inherits.
+fn inheritable(fd: &impl std::os::fd::AsFd) -> OwnedFd {
+    let copy = rustix::io::fcntl_dupfd_cloexec(fd, 100).unwrap();
+    rustix::io::fcntl_setfd(&copy, rustix::io::FdFlags::empty()).unwrap();
+    copy
+}
+
+#[test]
+fn it_takes_its_sockets_from_the_shim_and_ends_with_0() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("proxy")).unwrap();
+    let control_path = directory.path().join("control");
+    let control = UnixListener::bind(&control_path).unwrap();
+    let public = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = public.local_addr().unwrap();
+    let (control_fd, public_fd) = (inheritable(&control), inheritable(&public));
+    // LISTEN_PID must be the process's own, which only the process before `exec` knows.
+    let script = format!(
+        "exec 3<&{} 4<&{}; export LISTEN_PID=$$; exec \"$@\"",
+        control_fd.as_raw_fd(),
+        public_fd.as_raw_fd()
+    );
+    let mut child = Command::new("bash")
+        .args(["-c", &script, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "process::entry", "--nocapture"])
+        .env(HOME, directory.path())
+        .env("LISTEN_FDS", "2")
+        .env("LISTEN_FDNAMES", format!("slot:{address}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop((control, public, control_fd, public_fd));
+
+    let app = Upstream::answering(&directory.path().join("app"), "ok");
+    let mut routes = table(vec![endpoint(0, &app.path)]);
+    routes.routes[0].listener = address.to_string();
+    // Its boot is the machine's; ours is only said in the hello.
+    let mut agent = Agent::connect(&control_path);
+    let Message::State { listeners, pid, .. } = agent.receive() else { panic!("no state") };
+    assert_eq!((listeners, pid), (vec![address.to_string()], child.id()));
+    agent.apply(1, routes);
+    assert!(directory.path().join("proxy/routes").is_file());
+    let mut client = Client::connect(address);
+    assert_eq!(client.get("/").text(), "ok");
+    agent.send(&Request::Leave {}, vec![]);
+    drop(client);
+    assert!(child.wait().unwrap().success());
+}
