@@ -8,7 +8,7 @@ use tokio::net::tcp;
 use tokio::time::Instant;
 
 use crate::buffer::Buffer;
-use crate::limits::{BODY_BYTES_PER_SECOND, BODY_GRACE, REPLAY_BYTES, RESPONSE_IDLE};
+use crate::limits::{BODY_BYTES_PER_SECOND, BODY_GRACE, REPLAY_BYTES, SEND_TIMEOUT};
 use crate::tracker::Record;
 use crate::wait::{Stop, Timer, Watch, fill, write_both};
 
@@ -228,11 +228,11 @@ impl RequestBody {
         let mut ended = self.is_complete();
         loop {
             let mut watch = Watch::record(record);
-            // A slot that does not read for long is the response timeout's business.
-            match write_both(&mut writer, &unsent, &[], &mut timer, RESPONSE_IDLE, &mut watch).await
+            match write_both(&mut writer, &unsent, &[], &mut timer, SEND_TIMEOUT, &mut watch).await
             {
                 Ok(()) => {}
                 Err(Stop::Cut) => return Err(BodyFailure::Cut),
+                // It reads no more; whether it answers is the response timeout's business.
                 Err(_) => return Ok(false),
             }
             unsent.clear();

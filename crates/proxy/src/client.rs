@@ -32,6 +32,8 @@ pub(crate) struct Origin {
     pub(crate) listener: Arc<str>,
     /// The client's address as text.
     pub(crate) peer: String,
+    /// Address and port that it connected to.
+    pub(crate) local: String,
 }
 
 /// One client connection with everything that is kept between requests.
@@ -81,7 +83,8 @@ pub(crate) async fn serve(
     // Fails only on a socket that is gone already.
     let _ = stream.set_nodelay(true);
     let peer = address.ip().to_canonical().to_string();
-    let origin = Origin { shared, worker, listener, peer };
+    let local = stream.local_addr().map_or_else(|_| listener.to_string(), |a| a.to_string());
+    let origin = Origin { shared, worker, listener, peer, local };
     std::future::poll_fn(|context| {
         tracked.record.set_waker(context.waker());
         std::task::Poll::Ready(())

@@ -8,7 +8,9 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use control::shim::REFUSED_HEADER;
 use http1::{BodyLength, HeadScanner, HeaderSpace, ResponseError, encode_chunk, parse_response};
@@ -128,6 +130,8 @@ fn sent(
 /// The rest of a request on its way to the slot, beside the wait for the answer.
 pub(crate) struct Pump<'p> {
     future: Option<Pin<Box<dyn Future<Output = Result<bool, BodyFailure>> + Send + 'p>>>,
+    /// Whether it is done, for those beside it.
+    done: &'p AtomicBool,
     /// Whether the slot took the whole request.
     pub(crate) sent_all: bool,
 }
@@ -140,12 +144,14 @@ impl<'p> Pump<'p> {
         inbound: &'p mut Inbound<'_>,
         writer: Writer<'p>,
         record: &'p Record,
+        done: &'p AtomicBool,
     ) -> Self {
         if unsent.is_empty() && body.is_complete() {
-            return Self { future: None, sent_all: true };
+            done.store(true, Relaxed);
+            return Self { future: None, done, sent_all: true };
         }
         let future = Box::pin(body.pump(unsent, inbound, writer, record));
-        Self { future: Some(future), sent_all: false }
+        Self { future: Some(future), done, sent_all: false }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -157,6 +163,7 @@ impl<'p> Pump<'p> {
             Poll::Pending => None,
             Poll::Ready(outcome) => {
                 self.future = None;
+                self.done.store(true, Relaxed);
                 match outcome {
                     Ok(sent_all) => {
                         self.sent_all = sent_all;
@@ -201,7 +208,8 @@ impl From<Failed> for NoHead {
 
 /// Waits until a whole response head is in `buffer`, passing on interim ones.
 ///
-/// `watch_client` says whether the client's leaving ends the wait.
+/// `timeout` begins when the request was sent: as long as `sent` is not set, a wait that is over
+/// begins anew. `watch_client` says whether the client's leaving ends the wait.
 #[allow(clippy::too_many_arguments)] // all of them are parts of one connection, borrowed apart
 pub(crate) async fn await_head(
     reader: &mut Reader<'_>,
@@ -209,11 +217,14 @@ pub(crate) async fn await_head(
     outbound: &mut Outbound<'_>,
     record: &Record,
     client: Client,
-    deadline: Instant,
+    timeout: Duration,
+    sent: &AtomicBool,
     watch_client: bool,
 ) -> Result<(), NoHead> {
     let mut scanner = HeadScanner::default();
     let mut interim = 0;
+    let mut was_sent = sent.load(Relaxed);
+    let mut deadline = Instant::now() + timeout;
     loop {
         match look(buffer, &mut scanner, client)? {
             Looked::Final => return Ok(()),
@@ -243,6 +254,10 @@ pub(crate) async fn await_head(
             Err(Stop::Io(error)) => {
                 let failure = if buffer.is_empty() { Failure::Reset } else { Failure::Garbage };
                 return Err(Failed::new(failure, error).into());
+            }
+            Err(Stop::Timeout) if !was_sent => {
+                was_sent = sent.load(Relaxed);
+                deadline = Instant::now() + timeout;
             }
             Err(Stop::Timeout) => {
                 return Err(Failed::new(Failure::Timeout, "no answer in time").into());

@@ -16,32 +16,37 @@ use http1::{BodyLength, HeadWriter, Header, Request, Response, is_hop_by_hop, to
 
 use crate::limits::MAX_REQUEST_ID_BYTES;
 
+/// Who sent a request, as text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct From<'a> {
+    /// The client's address.
+    pub(crate) peer: &'a str,
+    /// Address and port it came to: the host where an HTTP/1.0 client names none.
+    pub(crate) local: &'a str,
+}
+
 /// Appends a request's head up to where framing and connection follow; see [`finish_request`].
 pub(crate) fn begin_request(
     out: &mut Vec<u8>,
     request: &Request<'_, '_>,
-    peer: &str,
+    from: From<'_>,
     id: &str,
     upgrade: Option<&[u8]>,
 ) {
     let target = request.target();
     let mut head = HeadWriter::request(out, request.method(), target.path(), target.query());
-    let host = request.authority().map_or("", |authority| authority.as_str());
-    if !host.is_empty() {
-        head.header("Host", host.as_bytes());
-    }
+    let host = request.authority().map_or(from.local, |authority| authority.as_str());
+    head.header("Host", host.as_bytes());
     let connection = request.connection();
     for header in request.headers() {
         if !is_ours(header.name) && !connection.names(request.headers(), header.name) {
             head.copy(header);
         }
     }
-    head.header("X-Forwarded-For", peer.as_bytes());
+    head.header("X-Forwarded-For", from.peer.as_bytes());
     head.header("X-Forwarded-Proto", b"http");
-    if !host.is_empty() {
-        head.header("X-Forwarded-Host", host.as_bytes());
-    }
-    head.header("X-Real-IP", peer.as_bytes());
+    head.header("X-Forwarded-Host", host.as_bytes());
+    head.header("X-Real-IP", from.peer.as_bytes());
     head.header("X-Request-Id", id.as_bytes());
     if let Some(protocol) = upgrade {
         head.header("Connection", b"Upgrade").header("Upgrade", protocol);

@@ -26,7 +26,7 @@ pub(crate) const BODY_GRACE: Duration = Duration::from_secs(10);
 /// What a client must send of a body on average; time in which we do not read does not count.
 pub(crate) const BODY_BYTES_PER_SECOND: u64 = 500;
 
-/// How long a client may take to make room for a single byte more.
+/// How long a client, or a slot, may take to make room for a single byte more.
 pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a TCP connect on this machine may take.

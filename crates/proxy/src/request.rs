@@ -8,7 +8,7 @@ use http1::{BodyLength, Expectation, Version, is_idempotent};
 use tokio::time::Instant;
 
 use crate::client::Origin;
-use crate::head::{Client, begin_request, sane_id, upgrade_of};
+use crate::head::{Client, From, begin_request, sane_id, upgrade_of};
 use crate::hold::Journey;
 use crate::limits::MAX_LISTED_PATH_BYTES;
 use crate::service::{ServiceEntry, ServiceState};
@@ -98,7 +98,8 @@ impl Request {
         let upgrade = upgrade_of(request);
         self.upgrade = upgrade.is_some();
         self.head.clear();
-        begin_request(&mut self.head, request, &origin.peer, &self.id, upgrade);
+        let from = From { peer: &origin.peer, local: &origin.local };
+        begin_request(&mut self.head, request, from, &self.id, upgrade);
         self.head_length = self.head.len();
 
         let host = request.authority().map(|authority| authority.host());

@@ -1,9 +1,7 @@
 //! One request from its head to its end: limits, body, endpoint, attempts, answer, log line.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-
-use tokio::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::answer::Answer;
 use crate::body::BodyFailure;
@@ -131,16 +129,18 @@ impl Connection<'_> {
                 return Attempt::Failed { failure, detail, one_read: false };
             }
         };
-        let deadline = Instant::now() + entry.response_timeout;
-        let one_read = sent.one_read;
+        let (one_read, timeout) = (sent.one_read, entry.response_timeout);
         let unsent = std::mem::take(&mut sent.unsent);
         let (mut reader, writer) = sent.upstream.split();
         let may_watch = request.persists;
-        let mut pump = Pump::new(unsent, &mut self.body, &mut self.inbound, writer, record);
+        let was_sent = AtomicBool::new(false);
+        let (body, inbound) = (&mut self.body, &mut self.inbound);
+        let mut pump = Pump::new(unsent, body, inbound, writer, record, &was_sent);
         let (response, outbound) = (&mut self.response, &mut self.outbound);
 
         let watch = may_watch && pump.is_idle();
-        let head = await_head(&mut reader, response, outbound, record, client, deadline, watch);
+        let head =
+            await_head(&mut reader, response, outbound, record, client, timeout, &was_sent, watch);
         match pump.beside(head).await {
             Ok(Ok(())) => {}
             Ok(Err(NoHead::Failed(failed))) => {

@@ -82,6 +82,8 @@ use std::io::Write as _;
 #[doc(hidden)]
 pub use journal::fuzz_journal;
 #[doc(hidden)]
+pub use lines::fuzz_lines;
+#[doc(hidden)]
 pub use notify::fuzz_notify;
 
 use command_line::{CommandLine, USAGE};

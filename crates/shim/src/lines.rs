@@ -36,6 +36,23 @@ pub(crate) fn split(bytes: &[u8], tail: Tail, sink: &mut dyn FnMut(&[u8], bool))
     bytes.len()
 }
 
+/// Cuts arbitrary bytes into lines in every way; for fuzzing.
+#[doc(hidden)]
+pub fn fuzz_lines(bytes: &[u8]) {
+    let bytes = &bytes[..bytes.len().min(MAX_LINE_BYTES)];
+    for tail in [Tail::Keep, Tail::Continues, Tail::Ends] {
+        let mut total = 0;
+        let mut open = 0;
+        let used = split(bytes, tail, &mut |line, partial| {
+            total += line.len() + 1;
+            open += usize::from(partial);
+        });
+        // Each line has an end, but maybe the last.
+        assert!(used <= bytes.len() && total <= used + 1 && open <= 1);
+        assert!(tail == Tail::Keep || used == bytes.len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +91,7 @@ mod tests {
             let again: Vec<u8> = lines.iter().flat_map(|(line, _)| line.iter().copied().chain([b'\n'])).collect();
             prop_assert_eq!(&again, &bytes[..used]);
             prop_assert!(!bytes[used..].contains(&b'\n'));
+            fuzz_lines(&bytes);
         }
     }
 }

@@ -114,6 +114,13 @@ pub(crate) fn reap(pid: u32) {
     }
 }
 
+/// Waits for the end of a child that was killed or is known to end, and reaps it.
+pub(crate) fn wait(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+    }
+}
+
 /// Returns what a wait status says.
 pub(crate) fn from_wait_status(status: i32) -> ExitStatus {
     match status & 0x7f {

@@ -262,28 +262,51 @@ fn aside(fd: BorrowedFd<'_>) -> Result<OwnedFd, SpawnError> {
         .map_err(|errno| SpawnError::Io { action: "put a descriptor aside", source: errno.into() })
 }
 
+/// How a child is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// clone3, straight into its cgroup.
+    Clone,
+    /// fork; the child enters its cgroup by itself.
+    Fork,
+}
+
 /// Starts a process.
 pub(crate) fn spawn(plan: &Plan<'_>) -> Result<Spawned, SpawnError> {
+    match spawn_by(Way::Clone, plan) {
+        // Old kernels and some sandboxes know no clone3 or no CLONE_INTO_CGROUP.
+        Err(SpawnError::Io { action: FORK, source })
+            if matches!(
+                source.raw_os_error(),
+                Some(libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EOPNOTSUPP)
+            ) =>
+        {
+            spawn_by(Way::Fork, plan)
+        }
+        other => other,
+    }
+}
+
+/// What failed when no child could be made.
+const FORK: &str = "fork";
+
+fn spawn_by(way: Way, plan: &Plan<'_>) -> Result<Spawned, SpawnError> {
     let failed = |action| move |source: io::Error| SpawnError::Io { action, source };
     let (report_read, report_write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
         .map_err(|errno| failed("make a pipe")(errno.into()))?;
     let mut prepared = Prepared::new(plan, &report_write)?;
-    let directory = plan.cgroup.map(Leaf::directory).transpose()?;
-    let entrance = plan.cgroup.map(entrance).transpose()?;
-    let (pid, pidfd) = match prepared.clone_into(directory.as_ref()) {
-        Ok(cloned) => cloned,
-        // Old kernels and some sandboxes know no clone3 or no CLONE_INTO_CGROUP.
-        Err(error)
-            if matches!(
-                error.raw_os_error(),
-                Some(libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EOPNOTSUPP)
-            ) =>
-        {
-            prepared.kept[ENTRANCE] = entrance.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-            prepared.fork().map_err(failed("fork"))?
+    let made = match way {
+        Way::Clone => {
+            let directory = plan.cgroup.map(Leaf::directory).transpose()?;
+            prepared.clone_into(directory.as_ref())
         }
-        Err(error) => return Err(failed("fork")(error)),
+        Way::Fork => {
+            let entrance = plan.cgroup.map(entrance).transpose()?;
+            prepared.kept[ENTRANCE] = entrance.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+            prepared.fork()
+        }
     };
+    let (pid, pidfd) = made.map_err(failed(FORK))?;
     // With the only other write end closed, a child that died is seen at once.
     drop(prepared);
     drop(report_write);
@@ -402,8 +425,14 @@ impl Prepared {
             0 => self.run_child(),
             pid => {
                 // Nobody reaps it but this thread, so the id is still its own.
-                let pidfd = process::open(pid as u32).ok_or_else(io::Error::last_os_error)?;
-                Ok((pid as u32, pidfd))
+                let pid = pid as u32;
+                process::open(pid).map(|pidfd| (pid, pidfd)).ok_or_else(|| {
+                    let error = io::Error::last_os_error();
+                    // SAFETY: as above, the id is still its own.
+                    unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+                    process::wait(pid);
+                    error
+                })
             }
         }
     }
@@ -549,6 +578,70 @@ fn print_number(into: &mut [u8], mut number: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Starts a shell script both ways and returns what it wrote.
+    fn both_ways(script: &str, cgroup: Option<&Leaf>) -> Vec<String> {
+        use std::io::Read as _;
+        let nothing = std::fs::File::open("/dev/null").unwrap();
+        let arguments = ["sh", "-c", script].map(str::to_owned);
+        [Way::Clone, Way::Fork]
+            .into_iter()
+            .map(|way| {
+                let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+                let plan = Plan {
+                    program: "/bin/sh",
+                    arguments: &arguments,
+                    environment: &[],
+                    directory: "/",
+                    credentials: None,
+                    umask: 0o022,
+                    open_files: (256, 256),
+                    stdin: nothing.as_fd(),
+                    stdout: write.as_fd(),
+                    stderr: write.as_fd(),
+                    sockets: &[nothing.as_fd()],
+                    lease: None,
+                    cgroup,
+                };
+                let spawned = spawn_by(way, &plan).unwrap();
+                drop(write);
+                let mut text = String::new();
+                std::fs::File::from(read).read_to_string(&mut text).unwrap();
+                process::wait(spawned.pid);
+                assert_eq!(spawned.launch.failure(), None);
+                text.replace(&spawned.pid.to_string(), "PID")
+            })
+            .collect()
+    }
+
+    #[test]
+    fn both_ways_make_the_same_child() {
+        let script = "echo $$ $LISTEN_PID; ulimit -n; ls /proc/$$/fd | tr '\\n' ' '";
+        let texts = both_ways(script, None);
+        // The shell itself may keep its script or terminal elsewhere; 4 is where the report was.
+        assert!(texts[0].starts_with("PID PID\n256\n0 1 2 3 "), "{texts:?}");
+        assert!(!texts[0].contains(" 4 "), "{texts:?}");
+        assert_eq!(texts[0], texts[1]);
+    }
+
+    #[test]
+    fn both_ways_lead_into_the_cgroup() {
+        let Ok(base) = cgroup::Base::establish(&format!("spawn{}", std::process::id())) else {
+            println!("not tried: no cgroups here");
+            return;
+        };
+        let leaf = Leaf::create(&base.path().join("g1.0.1")).unwrap();
+        for text in both_ways("grep ^0: /proc/self/cgroup", Some(&leaf)) {
+            assert!(text.ends_with("/g1.0.1\n"), "{text}");
+        }
+        while leaf.is_populated().unwrap() {
+            let watch = leaf.watch().unwrap();
+            if watch.is_populated().unwrap() {
+                poll(&mut [PollFd::new(&watch, PollFlags::PRI)], None).unwrap();
+            }
+        }
+        base.remove();
+    }
 
     #[test]
     fn numbers_are_printed_without_help() {

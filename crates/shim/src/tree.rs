@@ -128,12 +128,14 @@ impl Session {
         let leader = self.leader.filter(|leader| {
             all.get(&leader.pid).is_none_or(|stat| stat.start_ticks == leader.start_ticks)
         });
+        // Nobody in the tree is older than its main process; most of a machine is.
+        let oldest = self.leader.map_or(0, |leader| leader.start_ticks);
         let mut members: BTreeSet<u32> = all
             .iter()
+            .filter(|(_, stat)| stat.start_ticks >= oldest)
             .filter(|(pid, stat)| {
-                leader.is_some_and(|leader| {
-                    stat.session == leader.pid && stat.start_ticks >= leader.start_ticks
-                }) || (**pid != us && is_marked(**pid, &self.mark))
+                leader.is_some_and(|leader| stat.session == leader.pid)
+                    || (**pid != us && is_marked(**pid, &self.mark))
             })
             .map(|(pid, _)| *pid)
             .collect();

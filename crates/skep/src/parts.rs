@@ -47,22 +47,27 @@ pub(crate) fn executable() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Returns the caller's variables that a build may see.
+/// Returns the caller's variables that a build may see, and those by which programs of the caller's
+/// are found; the agent filters them again.
 pub(crate) fn build_environment() -> BTreeMap<String, String> {
-    BTreeMap::new()
+    let mut variables: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    variables.retain(|name, _| release::is_passed(name) || name == "PATH" || name == "HOME");
+    variables
 }
 
 /// Is the agent, until it is told to stop.
-pub(crate) fn agent(_home: &Home) -> ExitCode {
-    ExitCode::FAILURE
+pub(crate) fn agent(home: &Home) -> ExitCode {
+    agent::run(home)
 }
 
 /// Is a shim.
-pub(crate) fn shim(_arguments: Vec<OsString>) -> ExitCode {
-    ExitCode::FAILURE
+pub(crate) fn shim(arguments: Vec<OsString>) -> ExitCode {
+    ExitCode::from(shim::main(arguments))
 }
 
 /// Is the proxy.
-pub(crate) fn proxy(_arguments: Vec<OsString>) -> ExitCode {
-    ExitCode::FAILURE
+pub(crate) fn proxy(arguments: Vec<OsString>) -> ExitCode {
+    proxy::main(arguments)
 }

@@ -57,7 +57,7 @@ fn only_so_many_wait() {
     assert_eq!((answer.status, answer.reason()), (503, "hold_full"));
     // A client that leaves makes room.
     drop(waiting.pop());
-    until("one waits", || rig.log_lines("client_abort").len() == 1);
+    rig.wait_for_log("client_abort", 1);
     let app = Upstream::answering(&rig.path("app"), "ok");
     let mut third = rig.client();
     third.send(post("pay"));

@@ -96,5 +96,5 @@ fn garbage_from_an_app_is_502() {
         let answer = client.get("/");
         assert_eq!((answer.status, answer.reason()), (502, "garbage_response"));
     }
-    assert_eq!(rig.log_lines("garbage_response").len(), 4);
+    rig.wait_for_log("garbage_response", 4);
 }

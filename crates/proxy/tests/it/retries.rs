@@ -62,7 +62,7 @@ fn a_large_post_that_was_reset_is_not_sent_again() {
     let (answer, seen, rig) = two_slots(&post(&"x".repeat(20_000)), reset_unread);
     assert_eq!((answer.status, answer.reason()), (502, "worker_died_processing"));
     assert!(seen.is_empty());
-    let lines = rig.log_lines("worker_died_processing");
+    let lines = rig.wait_for_log("worker_died_processing", 1);
     assert_eq!(lines[0]["id"], answer.header("x-request-id").unwrap());
     assert_eq!((&lines[0]["slot"], &lines[0]["release"]), (&"g1.0".into(), &"v1".into()));
 }

@@ -107,13 +107,20 @@ impl Rig {
         Client::connect(self.address)
     }
 
-    /// Returns the log lines so far about requests with this reason.
-    pub(crate) fn log_lines(&self, reason: &str) -> Vec<serde_json::Value> {
-        let text = String::from_utf8(self.log.lock().unwrap().clone()).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-            .filter(|line| line["reason"] == reason)
-            .collect()
+    /// Waits until so many requests with this reason are in the log; returns their lines.
+    pub(crate) fn wait_for_log(&self, reason: &str, count: usize) -> Vec<serde_json::Value> {
+        let mut found = Vec::new();
+        until("the log has all lines", || {
+            let text = String::from_utf8(self.log.lock().unwrap().clone()).unwrap();
+            found = text
+                .lines()
+                .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+                .filter(|line| line["reason"] == reason)
+                .collect();
+            found.len() >= count
+        });
+        assert_eq!(found.len(), count, "{found:?}");
+        found
     }
 
     /// Waits until the proxy has ended by itself.

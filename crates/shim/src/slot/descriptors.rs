@@ -33,7 +33,14 @@ impl Slot {
         starts: u64,
     ) -> Result<Self, HoldingsError> {
         let mut holdings = Holdings::default();
-        holdings.complete(&spec)?;
+        if let Err(error) = holdings.complete(&spec) {
+            if holdings.socket.is_some()
+                && let SlotSocket::Unix { path, .. } = &spec.socket
+            {
+                sockets::unlink(Path::new(path));
+            }
+            return Err(error);
+        }
         let slot = Self { starts, ..Self::new(key, spec, holdings) };
         slot.register(context);
         Ok(slot)

@@ -45,31 +45,53 @@ pub(crate) fn session() -> Shim {
 }
 
 impl Shim {
+    /// Returns a shim that is the first process of a pid namespace of its own.
+    pub(crate) fn as_init() -> Self {
+        let mut shim = Self::place();
+        let binary = shim.command();
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+        unshare.arg(binary.get_program()).args(binary.get_args()).stdin(Stdio::null());
+        shim.launch_by(unshare);
+        shim
+    }
+
+    /// Sends a signal to the first process of the namespace.
+    pub(crate) fn signal_init(&self, signal: rustix::process::Signal) {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let init = rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap();
+        rustix::process::kill_process(init, signal).unwrap();
+    }
+
     /// Returns a running shim, `None` where there are no cgroups for it.
     pub(crate) fn new(containment: Containment) -> Option<Self> {
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("it{}x{number}", std::process::id());
-        let base = match containment {
-            Containment::Session => None,
-            Containment::Cgroup => match Base::establish(&name) {
-                Ok(base) => Some(base),
+        let mut shim = Self::place();
+        if containment == Containment::Cgroup {
+            match Base::establish(&shim.installation) {
+                Ok(base) => shim.base = Some(base),
                 Err(why) => {
                     println!("no cgroups here: {why}");
                     return None;
                 }
-            },
-        };
-        let mut shim = Self {
-            root: tempfile::tempdir().unwrap(),
-            installation: name.clone(),
-            service: format!("{name}/web"),
-            base,
-            process: None,
-        };
+            }
+        }
         shim.launch();
         let ready = shim.client().ready.unwrap();
         assert_eq!(ready.1, containment);
         Some(shim)
+    }
+
+    fn place() -> Self {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("it{}x{number}", std::process::id());
+        Self {
+            root: tempfile::tempdir().unwrap(),
+            installation: name.clone(),
+            service: format!("{name}/web"),
+            base: None,
+            process: None,
+        }
     }
 
     pub(crate) fn directory(&self) -> PathBuf {
@@ -97,7 +119,11 @@ impl Shim {
 
     /// Starts the shim and waits until it is at work: then it closes its standard output.
     pub(crate) fn launch(&mut self) {
-        let mut child = self.command().stdout(Stdio::piped()).spawn().unwrap();
+        self.launch_by(self.command());
+    }
+
+    fn launch_by(&mut self, mut command: Command) {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut nothing = String::new();
         child.stdout.take().unwrap().read_to_string(&mut nothing).unwrap();
         assert_eq!(nothing, "");

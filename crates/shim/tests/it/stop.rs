@@ -2,7 +2,10 @@
 
 use control::shim::{ExitStatus, Phase, Request, SlotSpec};
 
-use crate::fixture::{SLOT, both, exists, start, wait_for};
+use logs::Stream;
+use rustix::process::Signal;
+
+use crate::fixture::{SLOT, Shim, both, exists, is_root, start, wait_for};
 
 #[test]
 fn a_tree_that_forks_twice_and_ignores_signals_is_emptied() {
@@ -71,4 +74,28 @@ fn an_asked_shim_ends_only_without_processes_and_leaves_nothing() {
         assert_eq!(shim.wait().code(), Some(0));
         assert!(!shim.socket().exists());
     });
+}
+
+/// As the first process of a pid namespace: the only case in which signals are for the service.
+#[test]
+fn as_init_it_passes_signals_on_reaps_strangers_and_ends_with_its_service() {
+    if !is_root() {
+        println!("not tried: only root makes pid namespaces everywhere");
+        return;
+    }
+    let shim = Shim::as_init();
+    let mut client = shim.client();
+    assert_eq!(client.ready.unwrap().0, 1);
+    let script = "trap 'echo hup' HUP; trap 'echo bye; exit 0' TERM; \
+        (setsid sh -c 'exit 0' &); : > up; while :; do sleep 0.02; done";
+    client.accepted(start(shim.sh(script)));
+    shim.wait_file("up");
+    shim.signal_init(Signal::HUP);
+    wait_for("the signal", || shim.log(Stream::Stdout).contains(&"hup".to_owned()).then_some(()));
+    shim.signal_init(Signal::TERM);
+    client.wait_closed();
+    assert_eq!(client.slots[&SLOT].phase, Phase::Stopped);
+    let mut shim = shim;
+    assert_eq!(shim.wait().code(), Some(0));
+    assert_eq!(shim.log(Stream::Stdout).last().map(String::as_str), Some("bye"));
 }
