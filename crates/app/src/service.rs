@@ -17,7 +17,7 @@ use crate::reader::{Section, Span, is_plain, key_span};
 pub const WEB: &str = "web";
 
 /// How long a service that does not listen must stay up to be ready.
-pub const STAYS_UP_MS: u64 = 3000;
+pub const STAYS_UP_MS: u64 = 1000;
 
 /// Longest host name (RFC 1035 §2.3.4, without the root's dot).
 const MAX_HOST_BYTES: usize = 253;

@@ -4,6 +4,7 @@
 //! It plays its own agent over the real control socket, prints `ready` and serves until killed.
 
 use std::error::Error;
+use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
@@ -35,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let proxy = proxy::Proxy::start(config).await?;
     give_routes(&control_path, address, socket).await?;
-    println!("ready");
+    writeln!(std::io::stdout(), "ready")?;
     proxy.left().await;
     Ok(())
 }

@@ -164,7 +164,7 @@ impl Control {
             }
             Request::Listeners { names } => {
                 for (name, fd) in names.into_iter().zip(fds) {
-                    if let Err(error) = self.listeners.add(&name, fd) {
+                    if let Err(error) = self.listeners.add(&name, &fd) {
                         let text = format!("{name}: {error}");
                         self.shared.log.event("failed to listen", &text);
                     }

@@ -206,12 +206,11 @@ impl RequestBody {
         let outcome = fill(reader, buffer, timer, begun + wait, &mut Watch::record(record)).await;
         self.waited += begun.elapsed();
         match outcome {
-            Ok(0) => Err(BodyFailure::ClientGone),
-            Ok(_) => Ok(More::Bytes),
+            Ok(1..) => Ok(More::Bytes),
             Err(Stop::Timeout) if wait < allowance => Ok(More::Pause),
             Err(Stop::Timeout) => Err(BodyFailure::TooSlow),
             Err(Stop::Cut) => Err(BodyFailure::Cut),
-            Err(Stop::ClientGone | Stop::Io(_)) => Err(BodyFailure::ClientGone),
+            Ok(0) | Err(Stop::ClientGone | Stop::Io(_)) => Err(BodyFailure::ClientGone),
         }
     }
 

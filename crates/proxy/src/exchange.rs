@@ -5,6 +5,7 @@
 //! or not at all. What the slot says is read even after it stopped reading: an early answer, or
 //! the shim's refusal, may be there.
 
+use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -48,7 +49,7 @@ pub(crate) struct Failed {
 }
 
 impl Failed {
-    pub(crate) fn new(failure: Failure, detail: impl ToString) -> Self {
+    pub(crate) fn new(failure: Failure, detail: &dyn Display) -> Self {
         Self { failure, detail: detail.to_string() }
     }
 }
@@ -85,8 +86,8 @@ pub(crate) async fn send(
         }
     }
     let upstream = dial(&endpoint.address).await.map_err(|error| match error {
-        DialError::BacklogFull => Failed::new(Failure::BacklogFull, "the backlog is full"),
-        DialError::Failed(error) => Failed::new(Failure::Connect, error),
+        DialError::BacklogFull => Failed::new(Failure::BacklogFull, &"the backlog is full"),
+        DialError::Failed(error) => Failed::new(Failure::Connect, &error),
     })?;
     let written = first_write(endpoint, &upstream, head, first)?;
     Ok(sent(upstream, false, written, head, first, body))
@@ -100,10 +101,10 @@ fn first_write(
     body: &[u8],
 ) -> Result<usize, Failed> {
     match endpoint.dispatch(|| upstream.send_now(head, body)) {
-        None => Err(Failed::new(Failure::Withdrawn, "withdrawn")),
+        None => Err(Failed::new(Failure::Withdrawn, &"withdrawn")),
         Some(Ok(written)) => Ok(written),
         Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        Some(Err(error)) => Err(Failed::new(Failure::Unsent, error)),
+        Some(Err(error)) => Err(Failed::new(Failure::Unsent, &error)),
     }
 }
 
@@ -127,9 +128,12 @@ fn sent(
     Sent { upstream, reused, unsent, one_read }
 }
 
+/// Ends with whether the slot took the whole body.
+type BodyFuture<'p> = Pin<Box<dyn Future<Output = Result<bool, BodyFailure>> + Send + 'p>>;
+
 /// The rest of a request on its way to the slot, beside the wait for the answer.
 pub(crate) struct Pump<'p> {
-    future: Option<Pin<Box<dyn Future<Output = Result<bool, BodyFailure>> + Send + 'p>>>,
+    future: Option<BodyFuture<'p>>,
     /// Whether it is done, for those beside it.
     done: &'p AtomicBool,
     /// Whether the slot took the whole request.
@@ -232,7 +236,7 @@ pub(crate) async fn await_head(
                 interim += 1;
                 if interim > MAX_INTERIM {
                     let text = "too many interim responses";
-                    return Err(Failed::new(Failure::Garbage, text).into());
+                    return Err(Failed::new(Failure::Garbage, &text).into());
                 }
                 // A 100 would answer an expectation that we have answered ourselves.
                 if status != 100 && client.is_11 {
@@ -253,14 +257,14 @@ pub(crate) async fn await_head(
             Ok(_) => {}
             Err(Stop::Io(error)) => {
                 let failure = if buffer.is_empty() { Failure::Reset } else { Failure::Garbage };
-                return Err(Failed::new(failure, error).into());
+                return Err(Failed::new(failure, &error).into());
             }
             Err(Stop::Timeout) if !was_sent => {
                 was_sent = sent.load(Relaxed);
                 deadline = Instant::now() + timeout;
             }
             Err(Stop::Timeout) => {
-                return Err(Failed::new(Failure::Timeout, "no answer in time").into());
+                return Err(Failed::new(Failure::Timeout, &"no answer in time").into());
             }
             Err(stop) => return Err(NoHead::Stop(stop)),
         }
@@ -269,7 +273,7 @@ pub(crate) async fn await_head(
 
 fn ended(buffer: &Buffer) -> Failed {
     let failure = if buffer.is_empty() { Failure::Ended } else { Failure::Garbage };
-    Failed::new(failure, "the connection ended")
+    Failed::new(failure, &"the connection ended")
 }
 
 impl Sent {
@@ -298,7 +302,7 @@ fn look(buffer: &Buffer, scanner: &mut HeadScanner, client: Client) -> Result<Lo
     let Some((response, length)) = parsed.map_err(garbage)? else { return Ok(Looked::Partial) };
     let status = response.status();
     if status == 503 && response.header(REFUSED_HEADER).is_some() {
-        return Err(Failed::new(Failure::Refused, "the shim refused: the process is gone"));
+        return Err(Failed::new(Failure::Refused, &"the shim refused: the process is gone"));
     }
     if status < 200 && status != 101 {
         return Ok(Looked::Interim { status, length });
@@ -307,5 +311,5 @@ fn look(buffer: &Buffer, scanner: &mut HeadScanner, client: Client) -> Result<Lo
 }
 
 fn garbage(error: ResponseError) -> Failed {
-    Failed::new(Failure::Garbage, error)
+    Failed::new(Failure::Garbage, &error)
 }

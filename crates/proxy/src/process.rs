@@ -61,13 +61,15 @@ fn fail(failure: &Failure) -> ExitCode {
     ExitCode::from(failure.kind.exit_code())
 }
 
-fn start(arguments: Arguments) -> Result<(), Failure> {
-    let failed =
-        |error: &(dyn std::error::Error + 'static)| Failure::from_error(Kind::Failed, error);
+fn start(arguments: Arguments) -> Result<(), Box<Failure>> {
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Box::new(Failure::from_error(Kind::Failed, error))
+    };
     let mut descriptors = inherit::take().map_err(|error| failed(&error))?;
     let position = descriptors.iter().position(|(name, _)| name == "slot");
     let Some(position) = position else {
-        return Err(Failure::new(Kind::Failed, "no control socket named `slot` was passed"));
+        let text = "no control socket named `slot` was passed";
+        return Err(Failure::new(Kind::Failed, text).into());
     };
     let (_, control) = descriptors.swap_remove(position);
     let boot_id = disk::boot_id().map_err(|error| failed(&error))?;

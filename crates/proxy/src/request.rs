@@ -110,8 +110,7 @@ impl Request {
         current.method.clear();
         current.method.push_str(request.method());
         current.path.clear();
-        let end = path.floor_char_boundary(MAX_LISTED_PATH_BYTES);
-        current.path.push_str(&path[..end]);
+        current.path.push_str(beginning(path));
         current.started = self.started.into_std();
         current.upgraded = false;
         current.endpoint = None;
@@ -125,6 +124,15 @@ impl Request {
         self.head.clear();
         self.head.shrink_to(most);
     }
+}
+
+/// Returns as much of a path as is listed.
+fn beginning(path: &str) -> &str {
+    let mut end = path.len().min(MAX_LISTED_PATH_BYTES);
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    &path[..end]
 }
 
 /// A request that is counted as running; not any more when dropped.

@@ -121,7 +121,9 @@ impl Proxy {
         let threads = Arc::new(Workers::start(workers).map_err(ProxyError::Threads)?);
         let listeners = Arc::new(Listeners::new(Arc::clone(&shared), Arc::clone(&threads)));
         for (name, socket) in config.listeners {
-            listeners.add(&name, socket).map_err(|source| ProxyError::Listener { name, source })?;
+            listeners
+                .add(&name, &socket)
+                .map_err(|source| ProxyError::Listener { name, source })?;
         }
         config.control.set_nonblocking(true).map_err(ProxyError::Control)?;
         let control_listener =

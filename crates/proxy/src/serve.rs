@@ -151,8 +151,7 @@ impl Connection<'_> {
             Ok(Err(NoHead::Stop(Stop::Cut))) => {
                 return Attempt::Refuse { reason: Reason::CutAtDrain, detail: String::new() };
             }
-            Ok(Err(NoHead::Stop(_))) => return Attempt::Gone,
-            Err(BodyFailure::ClientGone) => return Attempt::Gone,
+            Ok(Err(NoHead::Stop(_))) | Err(BodyFailure::ClientGone) => return Attempt::Gone,
             Err(failure) => {
                 let (reason, detail) = explain(&failure);
                 return Attempt::Refuse { reason, detail };

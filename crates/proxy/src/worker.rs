@@ -84,15 +84,15 @@ impl Listeners {
     }
 
     /// Accepts on one more listener; one that is known already is left as it is.
-    pub(crate) fn add(&self, name: &str, socket: OwnedFd) -> io::Result<()> {
+    pub(crate) fn add(&self, name: &str, socket: &OwnedFd) -> io::Result<()> {
         let mut open = self.lock();
         if open.iter().any(|(known, _)| known == name) {
             return Ok(());
         }
-        if !rustix::net::sockopt::socket_acceptconn(&socket)? {
+        if !rustix::net::sockopt::socket_acceptconn(socket)? {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening socket"));
         }
-        rustix::io::ioctl_fionbio(&socket, true)?;
+        rustix::io::ioctl_fionbio(socket, true)?;
         let copies: Vec<OwnedFd> = (0..self.workers.handles.len())
             .map(|_| socket.as_fd().try_clone_to_owned())
             .collect::<io::Result<_>>()?;

@@ -97,6 +97,8 @@ pub(crate) enum Command {
     Down(app::down::Arguments),
     #[command(name = "app:remove")]
     Remove(app::remove::Arguments),
+    #[command(name = "app:restore")]
+    Restore(app::restore::Arguments),
     #[command(name = "env:set")]
     EnvSet(env::set::Arguments),
     #[command(name = "env:unset")]

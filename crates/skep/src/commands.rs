@@ -51,6 +51,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Outcome> {
         Command::Start(arguments) => app::start::run(arguments, context).await,
         Command::Down(arguments) => app::down::run(arguments, context).await,
         Command::Remove(arguments) => app::remove::run(arguments, context).await,
+        Command::Restore(arguments) => app::restore::run(arguments, context).await,
         Command::EnvSet(arguments) => env::set::run(arguments, context).await,
         Command::EnvUnset(arguments) => env::unset::run(arguments, context).await,
         Command::EnvList(arguments) => env::list::run(arguments, context).await,

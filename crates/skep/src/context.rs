@@ -21,7 +21,8 @@ pub(crate) struct Context {
 impl Context {
     /// Returns `path` as seen from the directory of this command.
     pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
-        self.directory.join(path)
+        // Through its components, which drops a `.` in the middle: for messages.
+        self.directory.join(path).components().collect()
     }
 
     /// Returns a client; makes the installation and starts the agent where that is needed.

@@ -111,6 +111,9 @@ fn page(command: &Command) -> String {
     let usage =
         usage.trim_start_matches("Usage: ").replace(command.get_name(), short_name(command));
     let _ = writeln!(text, "{}\n\n```\n{usage}\n```", long.trim_end());
+    if let Some(examples) = command.get_after_long_help() {
+        let _ = writeln!(text, "\n```\n{}\n```", examples.to_string().trim_end());
+    }
     let shown = |argument: &&Arg| {
         !argument.is_hide_set() && !argument.is_global_set() && argument.get_id() != "help"
     };

@@ -12,6 +12,7 @@ pub(crate) fn who() -> String {
         .find(|name| !name.is_empty() && !name.chars().any(char::is_control));
     match named {
         Some(name) => name.chars().take(MAX_CHARS).collect(),
+        None if rustix::process::getuid().is_root() => "root".to_owned(),
         None => format!("uid {}", rustix::process::getuid().as_raw()),
     }
 }

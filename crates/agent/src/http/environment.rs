@@ -145,39 +145,43 @@ pub(super) async fn explain(
     State(agent): State<Agent>,
     Path(app): Path<String>,
     Query(query): Query<ExplainQuery>,
-) -> Reply<Vec<EnvExplain>> {
+) -> Reply<EnvExplain> {
     let prepared = prepared(&agent, &app)?;
-    let mut explained = Vec::new();
-    for (name, service) in &prepared.app().services {
-        if query.service.as_ref().is_some_and(|wanted| wanted != name) {
-            continue;
-        }
-        let listens = service.listen != app::model::Listen::None;
-        let runtime = agent.node().home.slot_runtime(&format!("{app}.{name}"), 0, 0);
-        let slot = environment::Slot {
-            number: 0,
-            port: listens.then_some("<port>"),
-            runtime: Some(&runtime),
-        };
-        let environment = prepared
-            .environment(agent.node(), Purpose::Service { name, slot })
-            .map_err(|error| error.failure(&BTreeSet::new()))?;
-        let rows: Vec<&Row> = environment
-            .rows()
-            .iter()
-            .filter(|row| query.variable.as_ref().is_none_or(|wanted| *wanted == row.name))
-            .collect();
-        explained.push(EnvExplain {
-            service: format!("{app}/{name}"),
-            entries: rows.iter().map(|row| entry(row, query.reveal)).collect(),
-            sources: rows.iter().map(|row| row.source.clone()).collect(),
-        });
-    }
-    if explained.is_empty() {
-        let service = query.service.unwrap_or_default();
-        return Err(Failure::new(Kind::Usage, format!("{app} has no service `{service}`")).into());
-    }
-    Ok(Json(explained))
+    let services = &prepared.app().services;
+    // Without a name the one that most questions are about: who serves the requests.
+    let serving = services.iter().find(|(_, s)| s.listen != app::model::Listen::None);
+    let chosen = match &query.service {
+        Some(name) => services.get_key_value(name),
+        None => services.get_key_value(app::WEB).or(serving).or(services.iter().next()),
+    };
+    let Some((name, service)) = chosen else {
+        let wanted = query.service.unwrap_or_default();
+        let known: Vec<&str> = services.keys().map(String::as_str).collect();
+        return Err(Failure::new(Kind::Usage, format!("{app} has no service `{wanted}`"))
+            .hint(format!("its services are: {}", known.join(", ")))
+            .into());
+    };
+    let listens = service.listen != app::model::Listen::None;
+    let runtime = agent.node().home.slot_runtime(&format!("{app}.{name}"), 0, 0);
+    // What differs from slot to slot is shown as what it is.
+    let slot = environment::Slot {
+        number: 0,
+        port: listens.then_some("(each slot's own)"),
+        runtime: Some(&runtime),
+    };
+    let environment = prepared
+        .environment(agent.node(), Purpose::Service { name, slot })
+        .map_err(|error| error.failure(&BTreeSet::new()))?;
+    let rows: Vec<&Row> = environment
+        .rows()
+        .iter()
+        .filter(|row| query.variable.as_ref().is_none_or(|wanted| *wanted == row.name))
+        .collect();
+    Ok(Json(EnvExplain {
+        service: format!("{app}/{name}"),
+        entries: rows.iter().map(|row| entry(row, query.reveal)).collect(),
+        sources: rows.iter().map(|row| row.source.clone()).collect(),
+    }))
 }
 
 fn entry(row: &Row, reveal: bool) -> EnvEntry {

@@ -272,11 +272,11 @@ impl Executor {
 
     /// Changes the routes and, once they are acknowledged, what is current.
     pub(super) async fn switch(&mut self) -> Result<(), DeployError> {
-        let (roll, to, releases) = self.roll()?;
+        let (_, to, releases) = self.roll()?;
         let app = self.record.app.clone();
         // New slots are followed from now on: they count as ready, because they just were.
         boot::follow(&self.node, &self.readiness, &app, &to, &releases.0, boot::Known::Ready)?;
-        let begun = std::time::Instant::now();
+        self.feed.step(StepName::Switch, StepState::Running, "waiting for the proxy");
         let section = self.section(&to, &releases)?;
         let routed = !section.routes.is_empty();
         self.node.router.set_app(&app, section).await?;
@@ -300,16 +300,12 @@ impl Executor {
         }
         self.advance(Phase::Drain, txn)?;
         self.show_current(&releases, &to);
-        let elapsed = begun.elapsed().as_millis();
         match routed {
-            true => self.feed.step(
-                StepName::Switch,
-                StepState::Done,
-                format!("acknowledged by the proxy in {elapsed} ms"),
-            ),
+            true => {
+                self.feed.step(StepName::Switch, StepState::Done, "acknowledged by the proxy");
+            }
             false => self.feed.step(StepName::Switch, StepState::Skipped, "no routes"),
         }
-        drop(roll);
         Ok(())
     }
 
@@ -328,6 +324,7 @@ impl Executor {
     /// last stage's stay for the watch time.
     pub(super) async fn drain(&mut self) -> Result<(), DeployError> {
         let (roll, to, releases) = self.roll()?;
+        self.feed.step(StepName::Drain, StepState::Running, "");
         let retired = self.retired_endpoints(&roll, &releases)?;
         self.readiness.forget(&retired);
         let limit = self.drain_limit(&roll, &releases);

@@ -106,11 +106,9 @@ fn pipelined_requests_are_answered_in_order() {
     });
     let _agent = rig.route(vec![endpoint(0, &app.path)]);
     let mut client = rig.client();
-    let mut all = String::new();
-    for number in 0..20 {
-        all += &format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n");
-    }
-    client.send(all);
+    let all: Vec<_> =
+        (0..20).map(|number| format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
+    client.send(all.concat());
     for number in 0..20 {
         assert_eq!(client.answer().text(), format!("/{number}"));
     }

@@ -98,7 +98,7 @@ fn what_the_shim_refused_goes_to_another_slot_whatever_its_size() {
         let (answer, seen, _rig) = two_slots(&request, |conversation| {
             conversation.send(REFUSED_RESPONSE);
         });
-        assert_eq!((answer.text().as_str(), seen.len()), ("good", 1), "{:.20}", request);
+        assert_eq!((answer.text().as_str(), seen.len()), ("good", 1), "{request:.20}");
         assert!(answer.header("skep-refused").is_none());
     }
 }

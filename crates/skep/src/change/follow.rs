@@ -3,20 +3,22 @@
 //! | Ctrl-C | of a deploy | of `up` in the foreground |
 //! |---|---|---|
 //! | before the switch | the agent is asked to cancel; we wait for the end | the same |
-//! | after it | we leave, the deploy goes on | the session ends; we wait until it is drained |
+//! | after it | we leave, the deploy goes on | the app is stopped; we wait until it is drained |
 //! | once more | we leave, the agent goes on | we leave, the agent drains |
 //!
 //! An agent that is replaced in the middle of a deploy resumes it; we attach again, at most
-//! [`ATTACHMENTS_MAX`] times. A foreground session ends with its connection, so that its loss is
-//! its end.
+//! [`ATTACHMENTS_MAX`] times. A foreground session outlives its deploy and ends with its connection,
+//! so that its loss is its end. On Ctrl-C the app is stopped *before* the connection is closed, by
+//! an ordinary request: so the draining can be shown.
 
 use std::time::{Duration, Instant};
 
-use api::{DeployEvent, DeployId, LogLine, path};
+use api::{DeployEvent, DeployId, DeployKind, DeployStarted, LogLine, path};
 use report::{Failure, Kind};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::screen::Screen;
+use super::submit::on_app;
 use crate::client::{self, Client, Lines, target};
 use crate::error::{Error, Outcome, Result};
 use crate::interrupt::Interrupts;
@@ -71,6 +73,8 @@ pub(crate) struct Follow<'a> {
     id: Option<DeployId>,
     release: Option<u32>,
     logs: Option<Lines>,
+    /// The connection that keeps a session up, while another deploy is followed.
+    lease: Option<Lines>,
     deadline: Option<tokio::time::Instant>,
 }
 
@@ -106,6 +110,7 @@ impl<'a> Follow<'a> {
             id: None,
             release: None,
             logs: None,
+            lease: None,
             deadline: None,
         }
     }
@@ -125,8 +130,17 @@ impl<'a> Follow<'a> {
         let mut attachments = 1;
         loop {
             match self.next(&mut events, &mut ticks).await? {
+                Happened::Interrupt
+                    if self.phase == Phase::Live && ends == Ends::WithTheSession =>
+                {
+                    let Ok(stopping) = self.stop().await else {
+                        // The connection's end says the same, only the outcome is not seen.
+                        return Ok(self.leave("draining; the agent goes on with it"));
+                    };
+                    self.lease = Some(std::mem::replace(&mut events, stopping));
+                }
                 Happened::Interrupt => {
-                    if let Some(outcome) = self.interrupted(ends).await? {
+                    if let Some(outcome) = self.interrupted().await? {
                         return Ok(outcome);
                     }
                 }
@@ -198,6 +212,13 @@ impl<'a> Follow<'a> {
                     self.logs = self.follow_logs().await.ok();
                 }
             }
+            DeployEvent::Ended { failure: None, .. }
+                if self.session == Session::Foreground
+                    && matches!(self.phase, Phase::Before | Phase::Live) =>
+            {
+                // The deploy is over, the session has only begun.
+                self.phase = Phase::Live;
+            }
             DeployEvent::Ended { deploy, failure } => {
                 self.screen.clear();
                 return self.ended(&deploy.state, failure).map(Some);
@@ -225,23 +246,10 @@ impl<'a> Follow<'a> {
     }
 
     /// Does what an interrupt means now; returns how the command ends, if it does.
-    async fn interrupted(&mut self, ends: Ends) -> Result<Option<Outcome>> {
-        match (self.phase, ends) {
-            (Phase::Before, _) => self.cancel().await,
-            (Phase::Live, Ends::WithTheSession) => {
-                self.phase = Phase::Draining;
-                self.logs = None;
-                self.deadline = Some(tokio::time::Instant::now() + DRAIN_MAX);
-                match self.ask_to_end().await {
-                    Ok(()) => {
-                        self.note("draining; Ctrl-C again leaves it to the agent");
-                        Ok(None)
-                    }
-                    // The connection's end says the same, only the outcome is not seen.
-                    Err(_) => Ok(Some(self.leave("draining; the agent goes on with it"))),
-                }
-            }
-            (Phase::Live, Ends::WithTheDeploy) => {
+    async fn interrupted(&mut self) -> Result<Option<Outcome>> {
+        match self.phase {
+            Phase::Before => self.cancel().await,
+            Phase::Live => {
                 self.screen.clear();
                 if let Some(summary) = self.view.live_summary() {
                     self.output.say(&summary);
@@ -249,16 +257,34 @@ impl<'a> Follow<'a> {
                 let again = format!("left; the deploy goes on: skep app:watch {}", self.app);
                 Ok(Some(self.leave(&again)))
             }
-            (Phase::Cancelling, _) => {
+            Phase::Cancelling => {
                 let again = format!("left while it is cancelled: skep app:watch {}", self.app);
                 Ok(Some(self.leave(&again)))
             }
-            (Phase::Draining, _) => Ok(Some(self.leave("left; the agent goes on draining"))),
+            Phase::Draining => Ok(Some(self.leave("left; the agent goes on draining"))),
         }
     }
 
+    /// Stops what the session serves; returns the events of that.
+    async fn stop(&mut self) -> Result<Lines> {
+        self.phase = Phase::Draining;
+        self.logs = None;
+        self.deadline = Some(tokio::time::Instant::now() + DRAIN_MAX);
+        let request = on_app(&self.app, DeployKind::Stop { service: None });
+        let answer: DeployStarted = self.client.post(path::DEPLOYS, &request).await?;
+        let Some(id) = answer.id else {
+            return Err(Failure::new(Kind::Locked, "nothing to stop").into());
+        };
+        self.screen.clear();
+        self.output.say("draining; Ctrl-C again leaves it to the agent");
+        // Another deploy: its steps have the names of the first one's.
+        self.view = DeployView::new(self.output.progress_paint, self.session, Verbosity::Steps);
+        self.view.continues();
+        self.client.stream(&target(path::DEPLOY_EVENTS, &[("id", &id.0)], &[])).await
+    }
+
     async fn cancel(&mut self) -> Result<Option<Outcome>> {
-        match self.ask_to_end().await {
+        match self.ask_to_cancel().await {
             Ok(()) => {
                 self.phase = Phase::Cancelling;
                 self.note("cancelling; nothing is switched yet");
@@ -275,8 +301,7 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// Cancels before the switch; ends a foreground session after it.
-    async fn ask_to_end(&self) -> Result<()> {
+    async fn ask_to_cancel(&self) -> Result<()> {
         let Some(id) = &self.id else {
             // Not even begun: the end of the connection is all there is to say.
             return Err(Failure::new(Kind::Locked, "the deploy has not begun").into());
@@ -311,8 +336,8 @@ impl<'a> Follow<'a> {
 
     fn session_lost(&mut self) -> Result<Outcome> {
         self.screen.clear();
-        if self.phase == Phase::Draining {
-            return Ok(self.leave("the agent went away while it drained"));
+        if matches!(self.phase, Phase::Draining | Phase::Cancelling) {
+            return Ok(self.leave("the agent went away meanwhile; it goes on when it is back"));
         }
         Err(Failure::new(Kind::Unavailable, "lost the agent, and with it this session")
             .hint("what this session started is drained when the agent is back: skep ps")

@@ -8,6 +8,7 @@ pub(crate) mod ps;
 pub(crate) mod releases;
 pub(crate) mod remove;
 pub(crate) mod restart;
+pub(crate) mod restore;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod scale;

@@ -5,11 +5,11 @@ use crate::context::Context;
 use crate::error::{Outcome, Result};
 
 /// Print completions for a shell
-///
-///     skep completions bash > ~/.local/share/bash-completion/completions/skep
-///     skep completions zsh > ~/.zfunc/_skep
-///     skep completions fish > ~/.config/fish/completions/skep.fish
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n\
+\x20 skep completions bash > ~/.local/share/bash-completion/completions/skep\n\
+\x20 skep completions zsh > ~/.zfunc/_skep\n\
+\x20 skep completions fish > ~/.config/fish/completions/skep.fish")]
 pub(crate) struct Arguments {
     /// Which shell
     shell: KnownShell,

@@ -84,6 +84,11 @@ impl DeployView {
         }
     }
 
+    /// Says that this goes on with what was shown before: no header.
+    pub(crate) fn continues(&mut self) {
+        self.header_said = true;
+    }
+
     /// Takes an event in and returns the lines it settles. `now_ms` is any clock that only rises.
     pub(crate) fn apply(&mut self, event: &DeployEvent, now_ms: u64) -> Vec<String> {
         match event {
@@ -203,8 +208,15 @@ impl DeployView {
             return lines;
         }
         lines.push(match (self.session, deploy.kind.as_str(), &self.live) {
-            (Session::Foreground, ..) => {
+            (Session::Foreground, "stop", _) => {
                 format!("{} is down; releases, data and variables are kept", deploy.app)
+            }
+            // The deploy is over, the session goes on.
+            (Session::Foreground, _, Some(_)) => return lines,
+            (Session::Foreground, _, None) => {
+                let version = deploy.to.or(deploy.from).map(|to| format!(" v{to}"));
+                let version = version.unwrap_or_default();
+                format!("{}{version} is up, nothing had to change   Ctrl-C stops it", deploy.app)
             }
             (_, "stop", _) => format!(
                 "{app} is stopped; releases, data and variables are kept · undo: skep start {app}",
@@ -213,7 +225,9 @@ impl DeployView {
             (_, _, Some(report)) => self.live_line(report),
             (_, kind, None) => format!("{}: {kind} {}", deploy.app, deploy.state),
         });
-        self.live = None;
+        if self.session == Session::Deploy {
+            self.live = None;
+        }
         lines
     }
 
@@ -448,6 +462,7 @@ mod tests {
             DeployEvent::Begun { deploy: summary("deploy", None, Some(1), "running") },
             DeployEvent::Live(LiveReport { undo: None, ..live() }),
             DeployEvent::Ended { deploy: summary("deploy", None, Some(1), "done"), failure: None },
+            DeployEvent::Ended { deploy: summary("stop", Some(1), None, "done"), failure: None },
         ];
         insta::assert_snapshot!(show(&mut view(Session::Foreground), &events, 0), @r"
         shop → this machine   v1   8c1f2e9 +2 uncommitted · 3 commits, env same

@@ -16,6 +16,9 @@ const BEGUN: &str = r#"{"event":"begun","deploy":{"id":"d1","app":"shop","kind":
 const BUILD: &str = r#"{"event":"progress","step":"build","state":"done","text":"environment unchanged","elapsed_ms":400}"#;
 const LIVE: &str = r#"{"event":"live","after_ms":4100,"addresses":["http://shop.localhost:8000"],"failed":0,"held":2,"held_max_ms":40,"cut":0,"undo":"skep rollback shop"}"#;
 
+const DRAINED: &str =
+    r#"{"event":"progress","step":"drain","state":"done","text":"v15","elapsed_ms":20}"#;
+
 fn ended(state: &str, failure: &str) -> String {
     BEGUN
         .replace("\"begun\"", "\"ended\"")
@@ -28,7 +31,18 @@ fn deploying(
 ) -> impl Fn(&Request, &mut Answer<'_>) {
     move |request, answer| match request.line.as_str() {
         "GET /v1/apps" => answer.send(200, APPS),
+        "POST /v1/deploys" if request.body.contains("\"stop\"") => {
+            answer.send(200, r#"{"id":"d2","app":"shop"}"#);
+        }
         "POST /v1/deploys" => answer.send(200, STARTED),
+        "GET /v1/deploys/d2/events" => {
+            let stop =
+                |line: &str| line.replace("\"d1\"", "\"d2\"").replace("\"deploy\",", "\"stop\",");
+            answer.begin();
+            for line in [&stop(BEGUN), DRAINED, &stop(&ended("done", "null"))] {
+                answer.line(line);
+            }
+        }
         "POST /v1/deploys/d1/cancel" => answer.send(200, "{}"),
         "GET /v1/deploys/d1/events" | "POST /v1/up" => {
             answer.begin();
@@ -243,21 +257,21 @@ fn an_agent_that_is_lost_again_and_again_ends_it() {
 }
 
 #[test]
-fn up_ends_its_session_on_ctrl_c_and_waits_until_it_is_drained() {
+fn up_outlives_its_deploy_and_stops_the_app_on_ctrl_c() {
     let context = Context::new().with_app("shop");
     let agent = Agent::start(
         &context,
         deploying(|answer| {
-            answer.line(BEGUN);
-            answer.line(LIVE);
-            answer.wait("POST /v1/deploys/d1/cancel");
-            answer.line(r#"{"event":"progress","step":"drain","state":"done","text":"v15","elapsed_ms":20}"#);
-            answer.line(&ended("done", "null"));
+            for line in [BEGUN, LIVE, DRAINED, &ended("done", "null")] {
+                answer.line(line);
+            }
+            answer.line(r#"{"event":"notice","text":"the deploy is over"}"#);
+            answer.wait_hang_up();
         }),
     );
     let mut child = context.command(&["up"]).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let shown = read_until(&mut stderr, "Ctrl-C stops it");
+    let shown = read_until(&mut stderr, "the deploy is over");
     assert!(shown.contains("shop v15 is at http://shop.localhost:8000 after 4.1 s"), "{shown}");
     interrupt(&child);
     let (code, rest) = end(child, stderr);
@@ -267,7 +281,7 @@ fn up_ends_its_session_on_ctrl_c_and_waits_until_it_is_drained() {
      ✓ drain    v15                                     20 ms
     shop is down; releases, data and variables are kept
     ");
-    assert!(agent.seen.all("POST /v1/deploys").iter().all(|one| one.line != "POST /v1/deploys"));
+    agent.seen.wait_gone("POST /v1/up");
 }
 
 #[test]
@@ -292,14 +306,19 @@ fn up_that_is_killed_hangs_up() {
 #[test]
 fn a_second_ctrl_c_leaves_at_once() {
     let context = Context::new().with_app("shop");
-    let _agent = Agent::start(
-        &context,
-        deploying(|answer| {
+    let _agent = Agent::start(&context, |request, answer| match request.line.as_str() {
+        "POST /v1/up" => {
+            answer.begin();
             answer.line(BEGUN);
             answer.line(LIVE);
             answer.wait_hang_up();
-        }),
-    );
+        }
+        "POST /v1/deploys" => answer.send(200, STARTED),
+        _ => {
+            answer.begin();
+            answer.wait_hang_up();
+        }
+    });
     let mut child = context.command(&["up"]).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     read_until(&mut stderr, "Ctrl-C stops it");

@@ -176,7 +176,7 @@ fn removing_an_app_is_planned_and_asked_for() {
     --- stderr
       3 releases
       data, 12M
-    error: `shop` is not removed without being asked
+    error: removing `shop` needs a yes, and nobody can be asked here
     hint: skep app:remove shop --yes
     ");
     assert!(

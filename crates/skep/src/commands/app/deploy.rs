@@ -19,10 +19,10 @@ use crate::place::{Place, Source};
 /// is built if there is none.
 ///
 /// The first Ctrl-C cancels until the switch; after it the deploy goes on without this command.
-///
-///     skep deploy
-///     skep deploy ../shop --plan
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n\
+\x20 skep deploy\n\
+\x20 skep deploy ../shop --plan")]
 pub(crate) struct Arguments {
     /// The app's directory (a path with a slash or a dot), or an app to be deployed again from
     /// where it came from [default: this directory]

@@ -14,10 +14,10 @@ use crate::which::{Chosen, app_here, choose};
 /// Both streams of all slots in the order in which they were read, each line with its time (UTC)
 /// and slot; lines of Skep's own (starts, exits) begin with `--`. In an app's directory that app,
 /// elsewhere all of them.
-///
-///     skep logs shop/web -f
-///     skep logs --release v13 -n 1000 --json
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n\
+\x20 skep logs shop/web -f\n\
+\x20 skep logs --release v13 -n 1000 --json")]
 pub(crate) struct Arguments {
     /// An app, or one service of it [default: the app of this directory, else all]
     app: Option<Place>,

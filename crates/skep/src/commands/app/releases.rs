@@ -9,7 +9,7 @@ use crate::render::quantity::minute;
 use crate::render::table::{Cell, Table};
 use crate::which::choose;
 
-/// List an app's releases: who made them, when, from what, what changed, why they failed
+/// List an app's releases: when, who, what changed, why they failed
 ///
 /// Newest first; times are in UTC. `good` releases are those `skep rollback` can go to.
 #[derive(Debug, clap::Args)]

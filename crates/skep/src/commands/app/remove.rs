@@ -49,9 +49,11 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Outco
             output.progress(&format!("  {line}\n"));
         }
         if !terminal::can_ask() {
-            return Err(usage(format!("`{app}` is not removed without being asked"))
-                .hint(format!("skep app:remove {app} --yes"))
-                .into());
+            return Err(usage(format!(
+                "removing `{app}` needs a yes, and nobody can be asked here"
+            ))
+            .hint(format!("skep app:remove {app} --yes"))
+            .into());
         }
         if !terminal::confirm(&format!("remove `{app}`?"))? {
             output.say("nothing is removed");

@@ -13,10 +13,10 @@ use crate::which::choose;
 /// Brings back its code, its configuration and its variables; the scale stays as it is now. Runs
 /// through the same gate as a deploy, without a build and without the release command. Says in the
 /// end how to undo it.
-///
-///     skep rollback
-///     skep rollback shop --to v12
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n\
+\x20 skep rollback\n\
+\x20 skep rollback shop --to v12")]
 pub(crate) struct Arguments {
     /// The app [default: the one of this directory]
     app: Option<Place>,

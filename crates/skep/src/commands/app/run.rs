@@ -13,10 +13,10 @@ use crate::which::choose;
 /// the app's own user where the installation is root's, in the release's directory, with exactly
 /// the variables the app has (`skep env:explain`); only TERM, COLUMNS and LINES are added, and only
 /// if standard input is a terminal. The release is kept as long as the command runs.
-///
-///     skep run -- python manage.py shell
-///     skep run shop/queue -- env
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n\
+\x20 skep run -- python manage.py shell\n\
+\x20 skep run shop/queue -- env")]
 pub(crate) struct Arguments {
     /// An app, or a service of it to take the variables of [default: the app of this directory]
     app: Option<Place>,

@@ -10,14 +10,16 @@ use crate::output::Format;
 use crate::place::{Place, is_name};
 use crate::which::choose;
 
-/// Change how many slots a service has, or print the command that re-creates today's scale
+/// Change how many slots services have, or print today's scale
 ///
-/// Takes effect at once and outlives deploys and rollbacks. Slots are added when they answered and
+/// Without SERVICE=N prints the command that re-creates today's scale.
+///
+/// A change takes effect at once and outlives deploys and rollbacks. Slots are added when they answered and
 /// removed when they are drained.
-///
-///     skep scale shop web=4 queue=2
-///     skep scale > scale.sh
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n\
+\x20 skep scale shop web=4 queue=2\n\
+\x20 skep scale > scale.sh")]
 pub(crate) struct Arguments {
     /// The app [default: the one of this directory], then SERVICE=N as often as you like
     #[arg(value_name = "APP | SERVICE=N")]

@@ -14,10 +14,10 @@ use crate::render::deploy::Session;
 /// command ends in any other way (a closed terminal, kill -9), the agent drains as well.
 ///
 /// With --detach the app stays: the same as `skep deploy`.
-///
-///     skep up
-///     skep up examples/guestbook --listen :8080
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n\
+\x20 skep up\n\
+\x20 skep up examples/guestbook --listen :8080")]
 pub(crate) struct Arguments {
     /// The app's directory (a path with a slash or a dot), or an app to be deployed again from
     /// where it came from [default: this directory]

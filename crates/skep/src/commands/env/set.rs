@@ -23,10 +23,10 @@ use crate::which::choose_or_new;
 ///
 /// A first word of lowercase letters, digits and hyphens is the app; write a variable of such a
 /// name with its `=`.
-///
-///     skep env:set DEBUG=0 STRIPE_KEY
-///     skep env:set shop TLS_KEY=- < key.pem
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n\
+\x20 skep env:set DEBUG=0 STRIPE_KEY\n\
+\x20 skep env:set shop TLS_KEY=- < key.pem")]
 pub(crate) struct Arguments {
     /// The app [default: the one of this directory], then variables
     #[arg(required = true, value_name = "APP | KEY[=VALUE|-]")]
