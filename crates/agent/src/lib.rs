@@ -12,6 +12,7 @@
 //!    going on are gone on with.
 
 mod deploys;
+mod halt;
 mod http;
 mod live;
 mod proxy;

@@ -253,3 +253,10 @@ pub struct RestoreRequest {
     /// Its archive's directory.
     pub archive: String,
 }
+
+/// What was stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halted {
+    /// The apps; the next start of the agent brings those back that are not stopped on request.
+    pub apps: Vec<String>,
+}

@@ -14,7 +14,7 @@ mod logs;
 pub mod path;
 
 pub use app::{
-    AppDetail, AppState, AppSummary, Overview, ProcessRow, Removal, ReleaseRow, ReleaseState,
+    AppDetail, AppState, AppSummary, Halted, Overview, ProcessRow, Removal, ReleaseRow, ReleaseState,
     RestoreRequest, Route, ScaleEntry, ScaleReply, ScaleRequest, ServiceTarget, SlotPhase,
 };
 pub use deploy::{

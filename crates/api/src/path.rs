@@ -33,3 +33,5 @@ pub const DEPLOY_CANCEL: &str = "/v1/deploys/{id}/cancel";
 /// `POST` [`crate::UpRequest`] → stream of [`crate::DeployEvent`]. While the stream is open the app
 /// stays up; when it closes, what this session started is drained.
 pub const UP: &str = "/v1/up";
+/// `POST` → [`crate::Halted`]: stops every slot and shim but the agent's own; desired state is kept.
+pub const HALT: &str = "/v1/halt";

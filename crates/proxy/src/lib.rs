@@ -6,14 +6,14 @@
 //!
 //! # What it guarantees
 //!
-//! - After `applied R` no request starts on an endpoint outside R ([`endpoint`] says how). The
+//! - After `applied R` no request starts on an endpoint outside R (`endpoint` says how). The
 //!   file was written before.
 //! - `drained` is said when an endpoint is in no table and nothing is in flight there, and then
 //!   nothing will be.
 //! - A request is sent again only if the slot cannot have read it, or if its method makes that
-//!   harmless ([`retry`] has the table); never after a byte of an answer went to the client.
+//!   harmless (`retry` has the table); never after a byte of an answer went to the client.
 //! - A response that is not whole is seen to be so: its connection is reset.
-//! - When no slot can take a request it waits, bounded in number, bytes and time ([`hold`]).
+//! - When no slot can take a request it waits, bounded in number, bytes and time (`hold`).
 //! - Each answer of its own has a [`Reason`], and a log line with the same request id.
 //! - Requests on one connection are answered in order; bodies stream both ways with back-pressure.
 //!
@@ -24,9 +24,9 @@
 //!
 //! # Code map
 //!
-//! [`process`] and [`run`] start everything; [`agent`] and [`apply`] are the control side;
-//! [`worker`] accepts. One connection is [`client`], one request [`serve`], one attempt
-//! [`exchange`], and its answer [`relay`]. [`limits`] has every bound.
+//! `process` and `run` start everything; `agent` and `apply` are the control side;
+//! `worker` accepts. One connection is `client`, one request `serve`, one attempt
+//! `exchange`, and its answer `relay`. `limits` has every bound.
 
 mod agent;
 mod answer;

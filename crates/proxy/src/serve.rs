@@ -159,7 +159,8 @@ impl Connection<'_> {
         }
 
         let serving = self.origin.shared.tracker.phase() == Phase::Serving;
-        let may_keep = request.persists && serving && pump.is_idle();
+        // What is left of a body would be read as the next request.
+        let may_keep = request.persists && serving && pump.sent_all;
         let plan =
             plan(response, &mut outbound.bytes, &request.id, client, may_keep, request.upgrade);
         let Some(mut plan) = plan else {
@@ -182,9 +183,10 @@ impl Connection<'_> {
                 }
                 drop(claim);
                 self.finish(plan.status, None, None);
+                let read = self.body.is_complete();
                 // A client that did not ask for the end may be sending its next request already.
-                let surprised = self.request.persists || !self.body.is_complete();
-                return Attempt::Over(match (plan.keep, surprised) {
+                let surprised = self.request.persists || !read;
+                return Attempt::Over(match (plan.keep && read, surprised) {
                     (true, _) => Next::Again,
                     (false, true) => Next::Linger,
                     (false, false) => Next::Close,

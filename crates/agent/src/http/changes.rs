@@ -83,6 +83,12 @@ pub(super) async fn up(
     Ok(stream::lines(stream::of_feed(feed, session, true)))
 }
 
+pub(super) async fn halt(State(agent): State<Agent>) -> Reply<api::Halted> {
+    // In a task of its own: a client that goes away must not leave it half-done.
+    let halted = tokio::spawn(async move { agent.halt().await });
+    Ok(Json(halted.await.map_err(|error| Failure::from_error(Kind::Internal, &error))??))
+}
+
 /// A foreground session: its client's connection is its lease. When the stream is dropped, the
 /// deploy is cancelled if it can be, and what it started is drained and stopped.
 struct Session {

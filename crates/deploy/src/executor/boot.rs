@@ -216,6 +216,23 @@ pub async fn bring_up(
 /// Ends slots that no record names: a deploy that was undone while a shim could not be reached, an
 /// app that was removed. Called when no deploy of the app is going on.
 pub async fn remove_unclaimed(node: &Node, app: &AppRecord) -> Result<(), DeployError> {
+    end_unclaimed(node, app, None).await
+}
+
+/// The same, without touching one service.
+pub async fn remove_unclaimed_except(
+    node: &Node,
+    app: &AppRecord,
+    spared: &ServiceName,
+) -> Result<(), DeployError> {
+    end_unclaimed(node, app, Some(spared)).await
+}
+
+async fn end_unclaimed(
+    node: &Node,
+    app: &AppRecord,
+    spared: Option<&ServiceName>,
+) -> Result<(), DeployError> {
     let claimed: BTreeSet<(ServiceName, SlotId)> = app
         .serving
         .iter()
@@ -232,7 +249,7 @@ pub async fn remove_unclaimed(node: &Node, app: &AppRecord) -> Result<(), Deploy
         .collect();
     for handle in node.supervisor.services() {
         let name = handle.name().clone();
-        if name.app() != app.name {
+        if name.app() != app.name || spared == Some(&name) {
             continue;
         }
         let slots: Vec<SlotId> = handle.view().slots.keys().copied().collect();
@@ -248,8 +265,27 @@ pub async fn remove_unclaimed(node: &Node, app: &AppRecord) -> Result<(), Deploy
 
 /// Ends the shims of an app whose slots are all gone.
 pub async fn end_shims(node: &Node, app: &str) -> Result<(), DeployError> {
+    end_idle_shims(node, app, None).await
+}
+
+/// The same, without touching one service.
+pub async fn end_shims_except(
+    node: &Node,
+    app: &str,
+    spared: &ServiceName,
+) -> Result<(), DeployError> {
+    end_idle_shims(node, app, Some(spared)).await
+}
+
+async fn end_idle_shims(
+    node: &Node,
+    app: &str,
+    spared: Option<&ServiceName>,
+) -> Result<(), DeployError> {
     for handle in node.supervisor.services() {
-        if handle.name().app() == app && handle.view().slots.is_empty() {
+        let view = handle.view();
+        let idle = view.is_connected() && view.slots.is_empty();
+        if handle.name().app() == app && spared != Some(handle.name()) && idle {
             handle.exit().await?;
             let gone = |view: &supervise::ServiceView| {
                 (view.shim == supervise::ShimState::Gone).then_some(())
@@ -258,6 +294,14 @@ pub async fn end_shims(node: &Node, app: &str) -> Result<(), DeployError> {
         }
     }
     Ok(())
+}
+
+/// Returns how long requests of an app may go on when all of it is stopped.
+pub fn drain_limit_of(node: &Node, app: &AppRecord) -> Result<std::time::Duration, DeployError> {
+    let Some(serving) = &app.serving else { return Ok(std::time::Duration::ZERO) };
+    let model = node.journal().release(&app.name, serving.release)?.app;
+    let limit = model.services.values().map(|service| service.drain_ms).max().unwrap_or(0);
+    Ok(std::time::Duration::from_millis(limit))
 }
 
 /// Removes artifacts and versions of variables that no kept release needs.

@@ -36,8 +36,9 @@ use crate::readiness::Readiness;
 use crate::records::{DeployRecord, End, Phase, ReleaseRecord, ReleaseState, Serving};
 
 pub use boot::{
-    Known, bring_up, close_listener, close_unused_listeners, end_shims, expected_slots,
-    follow_serving, remove_unclaimed, section_of,
+    Known, bring_up, close_listener, close_unused_listeners, drain_limit_of, end_shims,
+    end_shims_except, expected_slots, follow_serving, remove_unclaimed, remove_unclaimed_except,
+    section_of,
 };
 pub use listener::{check_claims, proxy_service};
 pub use preview::plan_of;

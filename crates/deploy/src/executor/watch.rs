@@ -143,5 +143,9 @@ impl Executor {
             Err(error) => tracing::error!(%error, "retention panicked"),
         }
         boot::close_unused_listeners(&self.node).await;
+        // That of the release command, of a service that was stopped or is no more.
+        if let Err(error) = boot::end_shims(&self.node, &self.record.app).await {
+            tracing::warn!(%error, "an idle shim did not end");
+        }
     }
 }

@@ -216,6 +216,7 @@ fn an_endpoint_may_be_on_tcp() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut on_tcp = endpoint(0, std::path::Path::new("/unused"));
     on_tcp.address = control::proxy::EndpointAddress::Tcp(listener.local_addr().unwrap());
+    let (closed, wait) = std::sync::mpsc::channel();
     let server = std::thread::spawn(move || {
         use std::io::{Read, Write};
         // The first connection is closed while it idles in the proxy's pool.
@@ -224,11 +225,15 @@ fn an_endpoint_may_be_on_tcp() {
             let mut bytes = [0; 4096];
             let _ = stream.read(&mut bytes).unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntcp").unwrap();
+            drop(stream);
+            closed.send(()).unwrap();
         }
     });
     let _agent = rig.route(vec![on_tcp]);
     let mut client = rig.client();
     assert_eq!(client.get("/").text(), "tcp");
+    wait.recv().unwrap();
     assert_eq!(client.post("x").text(), "tcp");
+    wait.recv().unwrap();
     server.join().unwrap();
 }

@@ -13,7 +13,7 @@
 
 use std::time::{Duration, Instant};
 
-use api::{DeployEvent, DeployId, DeployKind, DeployStarted, LogLine, path};
+use api::{AppDetail, DeployEvent, DeployId, DeployKind, DeployStarted, LogLine, path};
 use report::{Failure, Kind};
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -71,7 +71,6 @@ pub(crate) struct Follow<'a> {
     phase: Phase,
     app: String,
     id: Option<DeployId>,
-    release: Option<u32>,
     logs: Option<Lines>,
     /// The connection that keeps a session up, while another deploy is followed.
     lease: Option<Lines>,
@@ -108,7 +107,6 @@ impl<'a> Follow<'a> {
             phase: Phase::Before,
             app: String::new(),
             id: None,
-            release: None,
             logs: None,
             lease: None,
             deadline: None,
@@ -203,7 +201,6 @@ impl<'a> Follow<'a> {
             DeployEvent::Begun { deploy } => {
                 self.app = deploy.app;
                 self.id = Some(deploy.id);
-                self.release = deploy.to;
             }
             DeployEvent::Live(_) if matches!(self.phase, Phase::Before | Phase::Cancelling) => {
                 self.phase = Phase::Live;
@@ -345,8 +342,11 @@ impl<'a> Follow<'a> {
             .into())
     }
 
+    /// Follows what the new release writes, from its start on.
     async fn follow_logs(&self) -> Result<Lines> {
-        let release = self.release.map(|number| number.to_string());
+        let app: AppDetail =
+            self.client.get(&target(path::APP, &[("app", &self.app)], &[])).await?;
+        let release = app.summary.release.map(|number| number.to_string());
         let query = [
             ("app", Some(self.app.as_str())),
             ("release", release.as_deref()),

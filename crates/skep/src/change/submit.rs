@@ -94,9 +94,6 @@ fn print_plan(output: &Output, plan: &PlanReply) -> Result<Outcome> {
         let step = format!("{:?}", line.step).to_lowercase();
         output.line(&format!("   {step:<8} {}", line.text))?;
     }
-    if !plan.build_environment.is_empty() {
-        output.line(&format!("   build sees {}", plan.build_environment.join(", ")))?;
-    }
     Ok(outcome)
 }
 

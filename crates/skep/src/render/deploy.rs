@@ -197,6 +197,8 @@ impl DeployView {
     }
 
     fn end(&mut self, deploy: &DeploySummary, failed: bool) -> Vec<String> {
+        // Known only now if a build had to tell.
+        self.first_release = deploy.from.is_none();
         let cross = self.paint.paint(Style::Bad, "✗");
         let left = std::mem::take(&mut self.running);
         let mut lines = Vec::new();
@@ -223,7 +225,7 @@ impl DeployView {
                 app = deploy.app
             ),
             (_, _, Some(report)) => self.live_line(report),
-            (_, kind, None) => format!("{}: {kind} {}", deploy.app, deploy.state),
+            (_, _, None) => format!("{}: nothing had to change", deploy.app),
         });
         if self.session == Session::Deploy {
             self.live = None;

@@ -1,5 +1,6 @@
-//! `ps`: one row a service and generation, or one a slot.
+//! `ps`: one row a service and release, or one a slot.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use api::{ProcessRow, SlotPhase};
@@ -9,13 +10,13 @@ use super::paint::Style;
 use super::quantity::{age, count, size};
 use super::table::{Cell, Table};
 
-/// Returns a table with one row for the slots of each service and generation.
+/// Returns a table with one row for the slots of each service and release.
 pub(crate) fn by_service(rows: &[ProcessRow], now: Timestamp) -> Table {
     let mut table =
         Table::new(&["SERVICE", "RELEASE", "STATE", "PROCS", "RSS", "RESTARTS", "SINCE", "NOTE"]);
-    let mut groups: BTreeMap<(&str, std::cmp::Reverse<u64>), Vec<&ProcessRow>> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, Reverse<u32>), Vec<&ProcessRow>> = BTreeMap::new();
     for row in rows {
-        let key = (row.service.as_str(), std::cmp::Reverse(row.generation));
+        let key = (row.service.as_str(), Reverse(row.release));
         groups.entry(key).or_default().push(row);
     }
     for ((service, _), slots) in groups {

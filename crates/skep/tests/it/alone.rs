@@ -6,12 +6,109 @@ use crate::context::Context;
 
 #[test]
 fn the_overview_lists_every_command() {
-    assert_snapshot!(Context::new().run(&["--help"]), @"");
+    assert_snapshot!(Context::new().run(&["--help"]), @r"
+    exit 0
+    --- stdout
+    Builds, deploys and serves web apps, and keeps every request answered while it does
+
+    Usage: skep [OPTIONS] COMMAND [APP | APP/SERVICE | DIR] …
+
+    Apps:
+      up             Build, deploy and serve the app in a directory
+      deploy         Deploy a new release of an app
+      rollback       Make an earlier good release current again
+      watch          Follow a deploy that is going on
+      apps           List apps
+      releases       List an app's releases: when, who, what changed, why they failed
+      ps             Show what runs
+      logs           Print what an app's processes write
+      run            Run a command in the current release, with the app's environment
+      scale          Change how many slots services have, or print today's scale
+      restart        Replace slots one by one, each when its successor has answered
+      stop           Stop an app or one service of it
+      start          Start what was stopped
+      down           Take an app down, or all of them
+      app:remove     Remove an app with its releases, data and variables
+      app:restore    Bring a removed app back from its archive
+
+    Variables:
+      env:set        Set variables of an app
+      env:unset      Unset variables of an app
+      env            List an app's variables
+      env:explain    Show every variable that processes get, and where each comes from
+
+    Agent:
+      agent:status   Show the agent: its version, since when it runs, what is wrong
+      agent:install  Start the agent at every boot
+      agent:stop     Stop the agent; services go on
+      agent:start    Start the agent, if it does not run
+
+    This machine:
+      doctor         Check what is missing here, and what cannot be enforced
+      completions    Print completions for a shell
+
+    Options:
+      -C DIR         Work as if started in DIR
+      -q, --quiet    Print data and errors only
+          --json     Print data as JSON
+      -h, --help     This, or with a command that command's help
+      -V, --version  The version
+
+    APP may be left out in the app's own directory. SKEP_HOME names another installation.
+    Short names stand for `app:` commands: `skep up` is `skep app:up`.
+    ");
 }
 
 #[test]
 fn help_is_the_doc_comment() {
-    assert_snapshot!(Context::new().run(&["up", "--help"]), @"");
+    assert_snapshot!(Context::new().run(&["up", "--help"]), @r"
+    exit 0
+    --- stdout
+    Build, deploy and serve the app in a directory
+
+    Runs in the foreground and shows what the app writes; Ctrl-C drains what it started. When this
+    command ends in any other way (a closed terminal, kill -9), the agent drains as well.
+
+    With --detach the app stays: the same as `skep deploy`.
+
+    Usage: skep app:up [OPTIONS] [DIR]
+
+    Arguments:
+      [DIR]
+              The app's directory (a path with a slash or a dot), or an app to be deployed again from
+              where it came from [default: this directory]
+
+    Options:
+      -d, --detach
+              Leave the app running
+
+          --listen <ADDR>
+              Where the app is served, ADDR:PORT or :PORT; belongs to the app and is kept [default:
+              0.0.0.0:80 as root, else the first free port from 8000]
+
+          --plan
+              Say what would be done and do nothing; exit code 2 if there is anything to do
+
+      -v, --verbose
+              Show every line that build steps and the release command write
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Global options:
+          --json
+              Print data as JSON: one value, or one value a line where it is a stream
+
+      -q, --quiet
+              Print data and errors only
+
+      -C <DIR>
+              Work as if started in DIR
+
+    Examples:
+      skep up
+      skep up examples/guestbook --listen :8080
+    ");
 }
 
 #[test]

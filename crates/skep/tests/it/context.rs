@@ -1,5 +1,6 @@
 //! A hermetic place to run the binary in.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -78,7 +79,7 @@ impl Context {
         let mut text = format!("exit {}", output.status.code().unwrap_or(-1));
         for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
             if !bytes.is_empty() {
-                text.push_str(&format!("\n--- {name}\n{}", clean(bytes).trim_end()));
+                let _ = write!(text, "\n--- {name}\n{}", clean(bytes).trim_end());
             }
         }
         text

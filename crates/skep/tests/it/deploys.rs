@@ -162,7 +162,6 @@ fn nothing_to_do_is_said() {
     shop v14: would change
        build    code changed
        start    web 2
-       build sees PIP_INDEX_URL
     ");
 }
 

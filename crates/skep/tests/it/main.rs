@@ -5,6 +5,8 @@
 //! a given moment, such as its death in the middle of a deploy. The agent itself is tested
 //! elsewhere, end to end.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod alone;
 mod context;
 mod deploys;

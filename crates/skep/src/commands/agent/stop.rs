@@ -10,12 +10,26 @@ use crate::unit::Unit;
 ///
 /// Processes, sockets, logs and routes are kept by others and stay as they are. Nothing is deployed,
 /// and a service whose shim dies is not adopted, until a command or the next boot starts the agent.
+///
+/// With --all everything of this installation is drained and stopped first, as before a shutdown of
+/// the machine; the next start of the agent brings it back.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Drain and stop the apps and the proxy too
+    #[arg(long)]
+    all: bool,
+}
 
-pub(crate) async fn run(Arguments {}: Arguments, context: &Context) -> Result<Outcome> {
+pub(crate) async fn run(Arguments { all }: Arguments, context: &Context) -> Result<Outcome> {
     let output = &context.output;
     let home = home()?;
+    if all && home.open().is_ok() {
+        let client = context.client().await?;
+        let halted: api::Halted = client.post(api::path::HALT, &serde_json::json!({})).await?;
+        if output.format == Format::Text {
+            output.say(&format!("stopped {} and the proxy", plural(halted.apps.len())));
+        }
+    }
     let unit = Unit::of(&home)?;
     if unit.is_active().await {
         // Else the service manager would start it again at once.
@@ -27,7 +41,10 @@ pub(crate) async fn run(Arguments {}: Arguments, context: &Context) -> Result<Ou
     let stopped = parts::stop_agent(&home)?;
     match (stopped, output.format) {
         (Stopped::Now, Format::Text) => {
-            output.say("the agent is stopped; services go on");
+            output.say(match all {
+                true => "the agent is stopped; nothing of this installation runs any more",
+                false => "the agent is stopped; services go on",
+            });
             output.hint("skep agent:start, or any command that needs it, starts it again");
         }
         (Stopped::NotRunning, Format::Text) => output.say("the agent does not run"),
@@ -36,4 +53,11 @@ pub(crate) async fn run(Arguments {}: Arguments, context: &Context) -> Result<Ou
         }
     }
     Ok(Outcome::Done)
+}
+
+fn plural(apps: usize) -> String {
+    match apps {
+        1 => "1 app".to_owned(),
+        apps => format!("{apps} apps"),
+    }
 }

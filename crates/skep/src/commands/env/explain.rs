@@ -4,7 +4,6 @@ use super::list::{layer, value};
 use crate::client::target;
 use crate::context::Context;
 use crate::error::{Outcome, Result};
-use crate::output::{Format, Output};
 use crate::place::{Place, is_name};
 use crate::render::paint::Style;
 use crate::render::table::{Cell, Table};
@@ -39,29 +38,13 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Outco
         ("reveal", reveal.then_some("true")),
     ];
     let names = [("app", chosen.app.as_str())];
-    let services: Vec<EnvExplain> = client.get(&target(path::EXPLAIN, &names, &query)).await?;
-    print(&context.output, &services, variable)?;
+    let explained: EnvExplain = client.get(&target(path::EXPLAIN, &names, &query)).await?;
+    if explained.entries.is_empty() {
+        let what = variable.unwrap_or("no variable at all");
+        context.output.say(&format!("{} does not get {what}", explained.service));
+    }
+    context.output.list(&explained, || table(&explained))?;
     Ok(Outcome::Done)
-}
-
-fn print(output: &Output, services: &[EnvExplain], variable: Option<&str>) -> Result<()> {
-    if output.format == Format::Json {
-        return output.json(&services);
-    }
-    for (number, explained) in services.iter().enumerate() {
-        if explained.entries.is_empty() {
-            let what = variable.unwrap_or("no variable at all");
-            output.say(&format!("{} does not get {what}", explained.service));
-            continue;
-        }
-        if services.len() > 1 {
-            let gap = if number == 0 { "" } else { "\n" };
-            let service = output.data_paint.paint(Style::Bold, &explained.service);
-            output.line(&format!("{gap}{service}"))?;
-        }
-        output.lines(&table(explained).lines(output.data_paint))?;
-    }
-    Ok(())
 }
 
 fn split(words: &[String]) -> (Option<Place>, Option<&str>) {

@@ -1,0 +1,63 @@
+//! Stopping everything of an installation in order, as a shutdown of the machine would.
+//!
+//! Desired state is not touched: the next start of the agent brings all of it back, as after a
+//! reboot. Apps are drained and stopped side by side, then the proxy leaves, then the shims end.
+//! The agent itself and its shim are ended by whoever asked for this.
+
+use api::Halted;
+use deploy::DeployError;
+use deploy::executor::{self, proxy_service};
+use deploy::records::AppRecord;
+use report::{Failure, Kind};
+use tokio::task::JoinSet;
+
+use crate::state::Agent;
+
+impl Agent {
+    /// Stops every slot of every app, the proxy and all shims but the agent's own.
+    pub(crate) async fn halt(&self) -> Result<Halted, Failure> {
+        let journal = self.node().journal();
+        let apps = journal.apps()?;
+        for app in &apps {
+            if let Some(id) = self.inner.registry.running(&app.name) {
+                let text = format!("deploy {id} of {} is going on", app.name);
+                return Err(Failure::new(Kind::Locked, text)
+                    .hint("wait for its end, or cancel it with Ctrl-C where it was started"));
+            }
+        }
+        let mut stops = JoinSet::new();
+        let names: Vec<String> = apps.iter().map(|app| app.name.clone()).collect();
+        for app in apps {
+            let agent = self.clone();
+            stops.spawn(async move { agent.halt_app(&app).await });
+        }
+        while let Some(stopped) = stops.join_next().await {
+            stopped.map_err(|error| Failure::from_error(Kind::Internal, &error))??;
+        }
+        let node = self.node();
+        let proxy = AppRecord { name: proxy_service().app().to_owned(), ..AppRecord::default() };
+        let listeners: Vec<String> =
+            node.supervisor.service(&proxy_service()).view().listeners.into_keys().collect();
+        for listener in listeners {
+            executor::close_listener(node, &listener).await;
+        }
+        executor::remove_unclaimed_except(node, &proxy, &supervise::bootstrap::agent_service())
+            .await?;
+        let own = supervise::bootstrap::agent_service();
+        executor::end_shims_except(node, proxy_service().app(), &own).await?;
+        Ok(Halted { apps: names })
+    }
+
+    async fn halt_app(&self, app: &AppRecord) -> Result<(), DeployError> {
+        let node = self.node();
+        node.router.set_app(&app.name, routing::Section::default()).await?;
+        let endpoints = self.inner.readiness.of_app(&app.name);
+        self.inner.readiness.forget(&endpoints);
+        let limit = executor::drain_limit_of(node, app)?;
+        let progress = tokio::sync::watch::Sender::new(Vec::new());
+        node.router.drain(endpoints, limit, progress).await?;
+        let nothing = AppRecord { name: app.name.clone(), ..AppRecord::default() };
+        executor::remove_unclaimed(node, &nothing).await?;
+        executor::end_shims(node, &app.name).await
+    }
+}
