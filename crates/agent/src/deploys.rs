@@ -105,6 +105,12 @@ impl Agent {
                     api::StepState::Running,
                     format!("behind {}", running.id),
                 );
+            } else if queue.is_taken_over {
+                feed.step(
+                    api::StepName::Queue,
+                    api::StepState::Running,
+                    "behind the agent's own start",
+                );
             }
             queue.waiting.push_back(waiting);
             Ok(superseded)
@@ -138,7 +144,7 @@ impl Agent {
     /// Begins the next deploy of an app if none is going on.
     fn next(&self, app: &str) {
         let begun = self.inner.registry.with(app, |queue| {
-            if queue.running.is_some() {
+            if queue.running.is_some() || queue.is_taken_over {
                 return None;
             }
             let waiting = queue.waiting.pop_front()?;
@@ -185,6 +191,18 @@ impl Agent {
             agent.inner.registry.with(&app, |queue| queue.running = None);
             agent.next(&app);
         });
+    }
+
+    /// Keeps what is asked for an app waiting while the agent takes it over: what ends slots that
+    /// no record names must not meet a deploy that starts some.
+    pub(crate) fn hold(&self, app: &str) {
+        self.inner.registry.with(app, |queue| queue.is_taken_over = true);
+    }
+
+    /// Ends [`Agent::hold`].
+    pub(crate) fn let_go(&self, app: &str) {
+        self.inner.registry.with(app, |queue| queue.is_taken_over = false);
+        self.next(app);
     }
 
     /// Goes on with a deploy that the agent before this one had begun.

@@ -59,6 +59,7 @@ pub(crate) fn recipe(
         notify: false,
         restart: RestartPolicy::Always,
         stop_signal: rustix::process::Signal::TERM.as_raw(),
+        signal_all: false,
         stop_grace_ms: GRACE_MS,
         lease: None,
         umask: 0o022,

@@ -36,6 +36,8 @@ pub(crate) struct Running {
 pub(crate) struct AppQueue {
     pub(crate) running: Option<Running>,
     pub(crate) waiting: VecDeque<Waiting>,
+    /// The agent takes over what the one before it left; nothing else begins meanwhile.
+    pub(crate) is_taken_over: bool,
 }
 
 #[derive(Debug, Default)]

@@ -241,6 +241,7 @@ async fn expect(
 async fn take_over(agent: &Agent, apps: Vec<AppRecord>) {
     let node = agent.node();
     for app in &apps {
+        agent.hold(&app.name);
         if let Err(error) = take_over_app(agent, app).await {
             agent.problem(&app.name, Some(format!("{}: {}", app.name, Failure::from(error))));
         }
@@ -259,6 +260,7 @@ async fn take_over(agent: &Agent, apps: Vec<AppRecord>) {
             };
             let text = outcome.err().map(|error| format!("{name}: {}", Failure::from(error)));
             agent.problem(&name, text);
+            agent.let_go(&name);
         });
     }
 }
@@ -293,7 +295,7 @@ async fn finish_or_undo(
         || matches!(record.phase, Phase::Queued);
     if !undo {
         // What it replaces must run until it has switched.
-        executor::bring_up(node, &agent.inner.readiness, app).await?;
+        executor::bring_up_beside(node, &agent.inner.readiness, app, &record).await?;
         return agent.resume(record).map_err(DeployError::from);
     }
     let text = if rebooted {

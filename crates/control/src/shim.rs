@@ -10,8 +10,8 @@
 //! that connects late has missed nothing.
 //!
 //! Every request is answered by exactly one [`Message::Reply`] with its number. A reply says that
-//! the shim has *taken on* the request (and journalled it); what becomes of it is told by
-//! [`Message::Slot`]. Several clients may be connected; all of them see all changes.
+//! the shim has *taken on* the request (and journalled it). What that changed at once was told
+//! before the reply, what becomes of it later is told by [`Message::Slot`]. Several clients may be connected; all of them see all changes.
 
 use serde::{Deserialize, Serialize};
 
@@ -122,8 +122,8 @@ pub struct SlotSpec {
     pub directory: String,
     /// The whole environment. The shim adds `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES` when
     /// it passes sockets, `NOTIFY_SOCKET` when `notify` is set, and where containment is
-    /// [`Containment::Session`] the mark `SKEP_START=<app>/<service>/<slot>.<start number>`, by
-    /// which it finds processes that left their session; nothing else. Its own of these replace
+    /// [`Containment::Session`] the mark
+    /// `SKEP_START=<installation>/<app>/<service>/<slot>.<start number>`, by which it finds processes that left their session; nothing else. Its own of these replace
     /// whatever is given here.
     pub environment: Vec<(String, String)>,
     /// Whom to become; absent: stay who the shim is.
@@ -140,6 +140,10 @@ pub struct SlotSpec {
     pub restart: RestartPolicy,
     /// The signal that asks for an orderly end, for example 15.
     pub stop_signal: i32,
+    /// Whether that signal goes to every process of the slot instead of the main one: a shell that
+    /// waits for its command does not pass it on.
+    #[serde(default)]
+    pub signal_all: bool,
     /// How long an orderly end may take, in milliseconds.
     pub stop_grace_ms: u64,
     /// A file that the shim opens, locks shared and lets the process inherit: while any of them

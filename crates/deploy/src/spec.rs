@@ -158,6 +158,7 @@ impl Prepared {
                 Restart::Never => RestartPolicy::Never,
             },
             stop_signal: service.stop_signal,
+            signal_all: service.command.shell.is_some(),
             stop_grace_ms: service.stop_grace_ms,
             lease: Some(text(&self.release.artifact.lease)),
             // A socket that the app binds itself must be open to the proxy's group.
@@ -190,6 +191,7 @@ impl Prepared {
             notify: false,
             restart: RestartPolicy::Never,
             stop_signal: rustix::process::Signal::TERM.as_raw(),
+            signal_all: command.shell.is_some(),
             stop_grace_ms: RELEASE_GRACE_MS,
             lease: Some(text(&self.release.artifact.lease)),
             umask: 0o022,

@@ -11,10 +11,11 @@ use std::time::Duration;
 use control::shim::{Message, Numbered};
 use control::{Connection, Hello, Received, Role};
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, sockopt};
+use rustix::net::SocketFlags;
 
 use crate::clock;
 use crate::context::note;
+use crate::peer;
 use crate::poll::{Interest, Poll, Token};
 use crate::slot::duplicate;
 
@@ -76,9 +77,9 @@ impl Clients {
     }
 
     fn welcome(&mut self, poll: &Poll, socket: OwnedFd) -> io::Result<()> {
-        let peer = sockopt::socket_peercred(&socket)?;
-        if !peer.uid.is_root() && peer.uid != rustix::process::geteuid() {
-            let text = format!("user {} may not command this shim", peer.uid.as_raw());
+        let user = peer::user_of(&socket)?;
+        if user != 0 && user != rustix::process::geteuid().as_raw() {
+            let text = format!("user {user} may not command this shim");
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
         if self.clients.len() >= MAX_CLIENTS {

@@ -15,6 +15,8 @@ use crate::refuse::Refusals;
 /// What all slots share; handed to each of their operations.
 #[derive(Debug)]
 pub(crate) struct Context {
+    /// The installation's id.
+    pub(crate) installation: String,
     pub(crate) service: ServiceName,
     pub(crate) poll: Poll,
     pub(crate) journal: Journal,

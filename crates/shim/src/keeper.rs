@@ -39,6 +39,8 @@ pub(crate) struct Keeper {
     listener: OwnedFd,
     signals: Signals,
     is_init: bool,
+    /// It was asked to end by a signal, as the first process of its pid namespace.
+    ends_when_empty: bool,
     journal_retry_at: Option<Duration>,
 }
 
@@ -64,6 +66,7 @@ impl Keeper {
             listener,
             signals,
             is_init,
+            ends_when_empty: false,
             journal_retry_at: None,
         })
     }
@@ -155,7 +158,7 @@ impl Keeper {
                     for slot in &mut self.slots {
                         slot.stop(&mut self.context);
                     }
-                    self.exit_by.get_or_insert(Duration::MAX);
+                    self.ends_when_empty = true;
                 }
                 signal => {
                     if let Some(signal) = Signal::from_named_raw(signal) {
@@ -205,7 +208,7 @@ impl Keeper {
         if self.context.journal.is_behind() && self.journal_retry_at.is_none() {
             self.journal_retry_at = Some(now + JOURNAL_RETRY);
         }
-        if self.exit_by == Some(Duration::MAX) && self.slots.iter().all(Slot::is_empty) {
+        if self.ends_when_empty && self.exit_by.is_none() && self.slots.iter().all(Slot::is_empty) {
             self.exit_by = Some(now + FAREWELL);
         }
     }

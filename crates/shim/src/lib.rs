@@ -64,6 +64,7 @@ mod lines;
 mod notify;
 mod output;
 mod own_process;
+mod peer;
 mod poll;
 mod process;
 mod refuse;

@@ -64,6 +64,9 @@ impl Keeper {
             Request::Exit {} => Answer::of(self.exit()),
             Request::Unknown => Answer::Unsupported,
         };
+        // Before the reply: whoever has it knows the state that it led to, and takes a slot that
+        // was started just now for no other.
+        self.tell();
         let mut sent: Vec<BorrowedFd<'_>> = Vec::new();
         let outcome = match answer {
             Answer::Accepted => Outcome::Accepted,

@@ -59,7 +59,8 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), ShimError> {
         note(&format!("failed to write the journal: {error}"));
     }
     let service_cgroup = home.as_ref().map(|home| home.service.clone());
-    let survivors = survivors::find(&line.service, service_cgroup.as_deref(), &journal);
+    let cgroup = service_cgroup.as_deref();
+    let survivors = survivors::find(&line.installation, &line.service, cgroup, &journal);
     let hello = Hello {
         protocol: PROTOCOL,
         role: Role::Shim,
@@ -69,6 +70,7 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), ShimError> {
     };
     let nothing = fs::File::options().read(true).write(true).open("/dev/null");
     let context = Context {
+        installation: line.installation.clone(),
         service: line.service.clone(),
         poll: Poll::new().map_err(failed("make an epoll instance"))?,
         journal,

@@ -97,6 +97,7 @@ impl Survivor {
 
 /// Finds all survivors of a service.
 pub(crate) fn find(
+    installation: &str,
     service: &ServiceName,
     cgroup: Option<&Path>,
     journal: &Journal,
@@ -104,7 +105,7 @@ pub(crate) fn find(
     let mut found = BTreeMap::new();
     for (slot, start) in journal.living() {
         let main = process::open_same(start.pid, start.start_ticks);
-        let tree = recorded_tree(service, slot, start);
+        let tree = recorded_tree(installation, service, slot, start);
         if main.is_some() || !tree.is_empty() {
             let main = main.map(|pidfd| (start.clone(), pidfd));
             found.insert((slot, start.number), (main, tree));
@@ -114,7 +115,8 @@ pub(crate) fn find(
         Some(cgroup) => in_leaves(cgroup),
         None => Vec::new(),
     };
-    for (slot, number, tree) in unrecorded.into_iter().chain(marked(service, journal)) {
+    for (slot, number, tree) in unrecorded.into_iter().chain(marked(installation, service, journal))
+    {
         found.entry((slot, number)).or_insert((None, tree));
     }
     found
@@ -131,18 +133,19 @@ pub(crate) fn find(
         .collect()
 }
 
-fn recorded_tree(service: &ServiceName, slot: SlotId, start: &StartRecord) -> Tree {
+fn recorded_tree(
+    installation: &str,
+    service: &ServiceName,
+    slot: SlotId,
+    start: &StartRecord,
+) -> Tree {
     let leaf = start.cgroup.as_deref().and_then(|leaf| Tree::of_leaf(leaf).ok().flatten());
     leaf.unwrap_or_else(|| {
         Tree::Session(Session {
             leader: Some(Leader { pid: start.pid, start_ticks: start.start_ticks }),
-            mark: mark(service, slot, start.number),
+            mark: tree::mark(installation, service, slot, start.number),
         })
     })
-}
-
-fn mark(service: &ServiceName, slot: SlotId, number: u64) -> String {
-    format!("{service}/{slot}.{number}")
 }
 
 /// Returns the populated leaves of a service; empty ones are removed.
@@ -162,8 +165,12 @@ fn in_leaves(cgroup: &Path) -> Vec<(SlotId, u64, Tree)> {
 }
 
 /// Returns the starts whose mark some process carries.
-fn marked(service: &ServiceName, journal: &Journal) -> Vec<(SlotId, u64, Tree)> {
-    let prefix = format!("{service}/");
+fn marked(
+    installation: &str,
+    service: &ServiceName,
+    journal: &Journal,
+) -> Vec<(SlotId, u64, Tree)> {
+    let prefix = tree::mark_prefix(installation, service);
     let mut found = BTreeMap::new();
     for (_, mark) in tree::find_marked(&prefix) {
         let Some((slot, number)) = mark.strip_prefix(&prefix).and_then(parse) else { continue };

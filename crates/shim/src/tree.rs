@@ -11,12 +11,24 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use cgroup::{CgroupError, Leaf, Watch};
+use control::{ServiceName, SlotId};
 use rustix::process::Signal;
 
 use crate::process::{self, Stat};
 
 /// The environment variable that marks a start's processes where there are no cgroups.
 pub(crate) const MARK: &str = "SKEP_START";
+
+/// Returns the mark of one start. It names the installation: another one's app of the same name is
+/// none of our business.
+pub(crate) fn mark(installation: &str, service: &ServiceName, slot: SlotId, number: u64) -> String {
+    format!("{}{slot}.{number}", mark_prefix(installation, service))
+}
+
+/// Returns what the marks of all starts of a service begin with.
+pub(crate) fn mark_prefix(installation: &str, service: &ServiceName) -> String {
+    format!("{installation}/{service}/")
+}
 
 /// The processes of one start.
 #[derive(Debug)]

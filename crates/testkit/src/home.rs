@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::home::Home;
 
 use crate::Skep;
-use crate::processes::{Found, kill_naming, processes_naming};
+use crate::processes::{Found, kill_naming, kill_naming_at_once, processes_naming};
 
 /// Where homes are made; ordinary users must be able to reach it, which a `mktemp -d` is not.
 const DEFAULT_ROOT: &str = "/var/tmp";
@@ -31,6 +31,7 @@ pub struct TempHome {
     directory: PathBuf,
     binary: Option<PathBuf>,
     owner: Option<(u32, u32)>,
+    boots: u32,
 }
 
 impl TempHome {
@@ -55,7 +56,7 @@ impl TempHome {
         let directory = root.join(format!("skep-test.{}.{number}", std::process::id()));
         // A process of the same id that was killed may have left one.
         disk::remove_tree(&directory).unwrap();
-        let home = Self { directory, binary, owner };
+        let home = Self { directory, binary, owner, boots: 0 };
         home.make_directory(&home.directory, 0o711);
         home.make_directory(&home.path("user"), 0o755);
         home
@@ -81,7 +82,25 @@ impl TempHome {
     /// Returns the program, to be run in this home.
     pub fn skep(&self) -> Skep {
         let binary = self.binary.as_deref().expect("this home was made with a program");
-        Skep::new(binary, &self.directory, self.owner)
+        let boot_id = (self.boots > 0).then(|| self.boot_id());
+        Skep::new(binary, &self.directory, self.owner).with_boot_id(boot_id)
+    }
+
+    /// Ends the installation as a loss of power does: nobody of it gets to do anything about the
+    /// death of another, its cgroups are gone, its files stay, and from now on its programs see
+    /// another boot id. The test must run as root. Returns who was killed.
+    pub fn reboot(&mut self) -> Vec<Found> {
+        let killed = kill_naming_at_once(&self.directory);
+        self.clear_cgroup();
+        self.boots += 1;
+        let text = format!("00000000-0000-4000-8000-{:012x}\n", self.boots);
+        fs::write(self.boot_id(), text).unwrap();
+        fs::set_permissions(self.boot_id(), fs::Permissions::from_mode(0o444)).unwrap();
+        killed
+    }
+
+    fn boot_id(&self) -> PathBuf {
+        self.path(&format!("boot_id.{}", self.boots))
     }
 
     /// Returns the live processes that belong to this home.

@@ -1,5 +1,6 @@
 //! Processes that name a directory in their environment or command line.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -62,6 +63,72 @@ fn names(text: &[u8], path: &[u8]) -> bool {
         let next = text.get(at + path.len());
         window == path && matches!(next, None | Some(b'/' | 0 | b':' | b' ' | b'"' | b'\''))
     })
+}
+
+impl Found {
+    /// Kills it with SIGKILL and waits until it is dead, if nobody reaped it yet a zombie.
+    #[track_caller]
+    pub fn kill(&self) {
+        // Already gone is what is wanted.
+        let _ = pidfd_send_signal(&self.handle, Signal::KILL);
+        self.wait();
+    }
+
+    /// Sends it a signal; whether it lives still is not looked at.
+    pub fn signal(&self, signal: Signal) {
+        let _ = pidfd_send_signal(&self.handle, signal);
+    }
+
+    /// Waits until it is dead.
+    #[track_caller]
+    pub fn wait(&self) {
+        let limit = Timespec { tv_sec: GONE_WITHIN.as_secs() as i64, tv_nsec: 0 };
+        let mut end = [PollFd::new(&self.handle, PollFlags::IN)];
+        let ended = poll(&mut end, Some(&limit)).unwrap();
+        assert!(ended == 1, "{self} does not die");
+    }
+
+    /// Returns the value of a variable it was started with.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let environment = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
+        let found = environment.split(|byte| *byte == 0).find_map(|entry| {
+            entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+        })?;
+        Some(String::from_utf8_lossy(found).into_owned())
+    }
+
+    /// Returns the process id of its parent.
+    pub fn parent(&self) -> Option<u32> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        // The name before it may hold anything, a parenthesis too.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    }
+}
+
+/// Kills every process that names `path` so that none of them lives to see another's death. Returns
+/// who was killed.
+#[track_caller]
+pub(crate) fn kill_naming_at_once(path: &Path) -> Vec<Found> {
+    let mut stopped = BTreeSet::new();
+    let all = loop {
+        let found = processes_naming(path);
+        let new = found.iter().filter(|process| stopped.insert(process.pid)).count();
+        for process in &found {
+            process.signal(Signal::STOP);
+        }
+        if new == 0 {
+            break found;
+        }
+    };
+    for process in &all {
+        process.signal(Signal::KILL);
+    }
+    for process in &all {
+        process.wait();
+    }
+    let (_, gone) = kill_naming(path);
+    assert!(gone, "something of {} does not die", path.display());
+    all
 }
 
 /// Kills every process that names `path`, and those they start meanwhile, until there is none.

@@ -35,7 +35,13 @@ pub struct Skep {
     directory: PathBuf,
     environment: BTreeMap<OsString, OsString>,
     user: Option<(u32, u32)>,
+    boot_id: Option<PathBuf>,
 }
+
+/// Lays a file over the kernel's boot id, for this process and those it starts, and becomes the
+/// program that is named.
+const WITH_BOOT_ID: &str =
+    r#"mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@""#;
 
 /// What a finished program said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +87,7 @@ impl Skep {
                 environment.insert(name, value);
             }
         }
-        Self { binary: binary.to_owned(), directory: directory.to_owned(), environment, user }
+        Self { binary: binary.to_owned(), directory: directory.to_owned(), environment, user, boot_id: None }
     }
 
     /// With one more variable.
@@ -105,14 +111,35 @@ impl Skep {
         self
     }
 
+    /// As on a machine whose boot id is the content of this file: it lies over the kernel's in a
+    /// mount namespace of the program's own, for which the test must run as root.
+    pub(crate) fn with_boot_id(mut self, file: Option<PathBuf>) -> Self {
+        self.boot_id = file;
+        self
+    }
+
     /// Returns the command, not started: its environment is set, its streams are not.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.args(arguments).env_clear().envs(&self.environment).current_dir(&self.directory);
+        let Some(boot_id) = &self.boot_id else {
+            let mut command = Command::new(&self.binary);
+            self.set_up(command.args(arguments));
+            if let Some((uid, gid)) = self.user {
+                command.uid(uid).gid(gid);
+            }
+            return command;
+        };
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--", "sh", "-c", WITH_BOOT_ID]).arg(boot_id);
         if let Some((uid, gid)) = self.user {
-            command.uid(uid).gid(gid);
+            let (uid, gid) = (format!("--reuid={uid}"), format!("--regid={gid}"));
+            command.args(["setpriv", &uid, &gid, "--clear-groups", "--"]);
         }
+        self.set_up(command.arg(&self.binary).args(arguments));
         command
+    }
+
+    fn set_up(&self, command: &mut Command) {
+        command.env_clear().envs(&self.environment).current_dir(&self.directory);
     }
 
     /// Starts it in the background, without standard input.

@@ -12,10 +12,10 @@ use super::listener::proxy_service;
 use super::roll;
 use crate::error::DeployError;
 use crate::node::Node;
-use crate::plan::Roll;
+use crate::plan::{PlannedSlot, Roll};
 use crate::probe::Probe;
 use crate::readiness::{self, Readiness};
-use crate::records::{AppRecord, Phase, ReleaseState, Serving};
+use crate::records::{AppRecord, DeployRecord, Phase, ReleaseState, Serving};
 use crate::section;
 use crate::spec::{self, Prepared, RELEASE_SERVICE, service_name};
 
@@ -169,6 +169,39 @@ pub async fn bring_up(
     readiness: &Readiness,
     app: &AppRecord,
 ) -> Result<(), DeployError> {
+    bring_up_except(node, readiness, app, &BTreeSet::new()).await
+}
+
+/// The same while a deploy of the app is to be gone on with: a slot that it replaces in place is
+/// left to it, because the successor may run already.
+pub async fn bring_up_beside(
+    node: &Node,
+    readiness: &Readiness,
+    app: &AppRecord,
+    deploy: &DeployRecord,
+) -> Result<(), DeployError> {
+    let stage = match deploy.phase {
+        Phase::Start | Phase::Switch => deploy.stages.get(deploy.stage),
+        _ => None,
+    };
+    let (Some(to), Some(from)) = (stage, &app.serving) else {
+        return bring_up(node, readiness, app).await;
+    };
+    let releases = releases(node, &app.name, &[from, to])?;
+    let Some(new) = releases.get(&to.release) else {
+        return bring_up(node, readiness, app).await;
+    };
+    let roll = Roll::between(Some(from), to, releases.get(&from.release).map(|p| p.app()), new.app());
+    let spared = roll.replaced.into_iter().filter_map(|(old, _)| old).collect();
+    bring_up_except(node, readiness, app, &spared).await
+}
+
+async fn bring_up_except(
+    node: &Node,
+    readiness: &Readiness,
+    app: &AppRecord,
+    spared: &BTreeSet<PlannedSlot>,
+) -> Result<(), DeployError> {
     let Some(serving) = &app.serving else { return Ok(()) };
     let releases = releases(node, &app.name, &[serving])?;
     let Some(current) = releases.get(&serving.release) else { return Ok(()) };
@@ -176,7 +209,7 @@ pub async fn bring_up(
     let replaced: Vec<_> = roll.replaced.iter().filter_map(|(_, new)| new.clone()).collect();
     for wave in roll.waves.iter().chain([&replaced]) {
         let mut waits = tokio::task::JoinSet::new();
-        for slot in wave {
+        for slot in wave.iter().filter(|slot| !spared.contains(slot)) {
             let placed = serving.services.get(&slot.service);
             let Some(placed) = placed.and_then(|p| p.slots.get(&slot.number)) else { continue };
             let Some(prepared) = releases.get(&placed.release) else { continue };

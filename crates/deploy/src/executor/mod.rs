@@ -8,6 +8,7 @@
 //!   build that needed them fails and changes nothing);
 //! - `release`: its command runs under its own shim, which knows how it ended. Where nobody can
 //!   know, the deploy stops and says so: a migration is never run twice by guess;
+//! - `switch`: nobody knows what became of the new slots meanwhile, so it goes back to `start`;
 //! - after a reboot everything before `switch` is undone, everything from there on finished.
 
 mod artifact;
@@ -36,7 +37,7 @@ use crate::readiness::Readiness;
 use crate::records::{DeployRecord, End, Phase, ReleaseRecord, ReleaseState, Serving};
 
 pub use boot::{
-    Known, bring_up, close_listener, close_unused_listeners, drain_limit_of, end_shims,
+    Known, bring_up, bring_up_beside, close_listener, close_unused_listeners, drain_limit_of, end_shims,
     end_shims_except, expected_slots, follow_serving, remove_unclaimed, remove_unclaimed_except,
     section_of,
 };
@@ -129,6 +130,9 @@ impl Executor {
     }
 
     async fn phases(&mut self) -> Result<End, DeployError> {
+        if self.record.phase == Phase::Switch {
+            self.advance(Phase::Start, Txn::new())?;
+        }
         loop {
             match self.record.phase {
                 Phase::Queued | Phase::Build => {

@@ -19,7 +19,7 @@ use crate::process::{self, Stat};
 use crate::restart::{Life, Verdict, restarts};
 use crate::sockets;
 use crate::spawn::{self, Launch, Plan, SpawnError};
-use crate::tree::{Leader, Session, Tree};
+use crate::tree::{self, Leader, Session, Tree};
 
 /// The longest that what a dead main process left behind may take to end; the slot's own grace if
 /// that is shorter.
@@ -98,7 +98,7 @@ impl Slot {
         if let Some(service) = &context.cgroup {
             leaf = Some(cgroup::Leaf::create(&service.join(&name))?);
         }
-        let mark = format!("{}/{name}", context.service);
+        let mark = tree::mark(&context.installation, &context.service, self.spec.id, number);
         let lease = self.spec.lease.as_deref().map(open_lease).transpose()?;
         let missing = || io::Error::from(io::ErrorKind::NotFound);
         let pipe = |pipe: Option<&crate::holdings::LogPipe>| {
@@ -323,7 +323,10 @@ impl Slot {
         self.event(context, &format!("stopping, signal {}", signal.as_raw()));
         if let Some(start) = &mut self.start {
             start.look_at = clock::now() + LOOK_AGAIN;
-            if let Some(main) = &start.main {
+            if self.spec.signal_all {
+                start.tree.signal(signal);
+                start.tree.signal(Signal::CONT);
+            } else if let Some(main) = &start.main {
                 process::signal(main, signal);
                 // A stopped process could not act on it.
                 process::signal(main, Signal::CONT);

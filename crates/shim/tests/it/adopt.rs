@@ -66,6 +66,14 @@ fn assert_continuous(lines: &[String]) -> usize {
     unique.len()
 }
 
+/// Waits until the log has the first line of the second life.
+fn wait_second_life(shim: &Shim) {
+    wait_for("the second life's first line", || {
+        let lines = shim.log(Stream::Stdout);
+        (lines.iter().filter(|line| *line == "0").count() >= 2).then_some(())
+    });
+}
+
 fn kill(pid: u32) {
     kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
 }
@@ -105,6 +113,7 @@ fn its_processes_sockets_and_lines_are_taken_over() {
         let next = state.process.unwrap();
         assert!(next.pid != pid && !next.adopted);
         assert_eq!(served_by(&shim), next.pid);
+        wait_second_life(&shim);
         client.accepted(Request::Stop { slot: SLOT });
         client.wait_slot(SLOT, "stops", |state| state.phase == Phase::Stopped);
         client.accepted(Request::FlushLogs {});
@@ -180,10 +189,7 @@ fn an_end_that_nobody_saw_is_unknown_and_its_last_lines_are_kept() {
         let state = client.wait_slot(SLOT, "runs again", |state| state.starts == 2);
         assert_eq!(state.last_exit.unwrap().status, ExitStatus::Unknown);
         served_by(&shim);
-        wait_for("the second life's first line", || {
-            let lines = shim.log(Stream::Stdout);
-            (lines.iter().filter(|line| *line == "0").count() == 2).then_some(())
-        });
+        wait_second_life(&shim);
         client.accepted(Request::Stop { slot: SLOT });
         client.wait_slot(SLOT, "stops", |state| state.phase == Phase::Stopped);
         let lines = shim.log(Stream::Stdout);

@@ -52,7 +52,10 @@ impl Shim {
         let mut unshare = Command::new("unshare");
         unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
         unshare.arg(binary.get_program()).args(binary.get_args()).stdin(Stdio::null());
-        shim.launch_by(unshare);
+        // `unshare` keeps the standard output open, so the socket has to tell.
+        shim.process = Some(unshare.stdout(Stdio::null()).spawn().unwrap());
+        let socket = shim.socket();
+        wait_for("the control socket", || disk::socket::connect_stream(&socket).ok());
         shim
     }
 
@@ -119,11 +122,7 @@ impl Shim {
 
     /// Starts the shim and waits until it is at work: then it closes its standard output.
     pub(crate) fn launch(&mut self) {
-        self.launch_by(self.command());
-    }
-
-    fn launch_by(&mut self, mut command: Command) {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = self.command().stdout(Stdio::piped()).spawn().unwrap();
         let mut nothing = String::new();
         child.stdout.take().unwrap().read_to_string(&mut nothing).unwrap();
         assert_eq!(nothing, "");
@@ -178,6 +177,7 @@ impl Shim {
             notify: false,
             restart: RestartPolicy::Always,
             stop_signal: 15,
+            signal_all: false,
             stop_grace_ms: 20_000,
             lease: None,
             umask: 0o022,
@@ -198,18 +198,25 @@ impl Shim {
             let starts = leaves.iter().filter(|leaf| !leaf.path().ends_with("shim"));
             return starts.flat_map(|leaf| leaf.processes().unwrap()).collect();
         }
-        marked(&format!("SKEP_START={}/", self.service))
+        marked(&format!("SKEP_START={}/{}/", self.installation, self.service))
     }
 
-    /// Returns the log's texts of one stream, in order.
+    /// Returns the log's lines of one stream, in order; records that go on are joined.
     pub(crate) fn log(&self, stream: Stream) -> Vec<String> {
         let filter = Filter { stream: Some(stream), ..Filter::default() };
         let mut reader =
             Reader::open(&self.directory().join("logs"), Start::Oldest, filter).unwrap();
         let mut texts = Vec::new();
+        let mut text = Vec::new();
         while let Some(entry) = reader.read_next().unwrap() {
             assert!(!entry.record.gap, "a gap in the log");
-            texts.push(String::from_utf8(entry.record.bytes.to_vec()).unwrap());
+            text.extend_from_slice(entry.record.bytes);
+            if !entry.record.partial {
+                texts.push(String::from_utf8(std::mem::take(&mut text)).unwrap());
+            }
+        }
+        if !text.is_empty() {
+            texts.push(String::from_utf8(text).unwrap());
         }
         texts
     }

@@ -99,3 +99,18 @@ fn as_init_it_passes_signals_on_reaps_strangers_and_ends_with_its_service() {
     assert_eq!(shim.wait().code(), Some(0));
     assert_eq!(shim.log(Stream::Stdout).last().map(String::as_str), Some("bye"));
 }
+
+#[test]
+fn a_shell_that_waits_for_its_command_takes_the_signal_along() {
+    both(|shim| {
+        let mut client = shim.client();
+        // dash does not pass a signal on to the command it waits for.
+        let script = "cd . && sh -c 'trap \": > asked; exit 0\" TERM; : > up; \
+                      while :; do sleep 0.05; done' && true";
+        client.accepted(start(SlotSpec { signal_all: true, ..shim.sh(script) }));
+        shim.wait_file("up");
+        client.accepted(Request::Stop { slot: SLOT });
+        client.wait_slot(SLOT, "stops", |state| state.phase == Phase::Stopped);
+        shim.wait_file("asked");
+    });
+}

@@ -33,6 +33,12 @@ const ATTACHMENTS_MAX: u32 = 5;
 /// How long a session's end is waited for: the default drain limit and stop grace together, twice.
 const DRAIN_MAX: Duration = Duration::from_secs(120);
 
+/// What is said when a session's end is not waited for.
+const LEFT_DRAINING: &str = "left; the agent goes on draining";
+
+/// How long a session waits for the app's lines to begin before it goes on without them.
+const LOGS_MAX: Duration = Duration::from_secs(2);
+
 /// How often moving lines are drawn.
 const FRAME: Duration = Duration::from_millis(100);
 
@@ -131,9 +137,8 @@ impl<'a> Follow<'a> {
                 Happened::Interrupt
                     if self.phase == Phase::Live && ends == Ends::WithTheSession =>
                 {
-                    let Ok(stopping) = self.stop().await else {
-                        // The connection's end says the same, only the outcome is not seen.
-                        return Ok(self.leave("draining; the agent goes on with it"));
+                    let Some(stopping) = self.stop().await else {
+                        return Ok(self.leave(LEFT_DRAINING));
                     };
                     self.lease = Some(std::mem::replace(&mut events, stopping));
                 }
@@ -206,7 +211,9 @@ impl<'a> Follow<'a> {
                 self.phase = Phase::Live;
                 if self.session == Session::Foreground && self.output.says_progress() {
                     // The app's own lines are a courtesy: without them the session is as good.
-                    self.logs = self.follow_logs().await.ok();
+                    let logs = follow_logs(self.client, &self.app);
+                    let logs = tokio::time::timeout(LOGS_MAX, logs).await;
+                    self.logs = logs.ok().and_then(Result::ok);
                 }
             }
             DeployEvent::Ended { failure: None, .. }
@@ -251,59 +258,76 @@ impl<'a> Follow<'a> {
                 if let Some(summary) = self.view.live_summary() {
                     self.output.say(&summary);
                 }
-                let again = format!("left; the deploy goes on: skep app:watch {}", self.app);
+                let again = format!("left; the deploy goes on: {}", self.watch());
                 Ok(Some(self.leave(&again)))
             }
             Phase::Cancelling => {
-                let again = format!("left while it is cancelled: skep app:watch {}", self.app);
+                let again = format!("left while it is cancelled: {}", self.watch());
                 Ok(Some(self.leave(&again)))
             }
-            Phase::Draining => Ok(Some(self.leave("left; the agent goes on draining"))),
+            Phase::Draining => Ok(Some(self.leave(LEFT_DRAINING))),
         }
     }
 
-    /// Stops what the session serves; returns the events of that.
-    async fn stop(&mut self) -> Result<Lines> {
+    /// Stops what the session serves; returns the events of that, or `None` where they cannot be
+    /// had: the end of our connection says the same, only its outcome is not seen.
+    async fn stop(&mut self) -> Option<Lines> {
         self.phase = Phase::Draining;
         self.logs = None;
         self.deadline = Some(tokio::time::Instant::now() + DRAIN_MAX);
-        let request = on_app(&self.app, DeployKind::Stop { service: None });
-        let answer: DeployStarted = self.client.post(path::DEPLOYS, &request).await?;
-        let Some(id) = answer.id else {
-            return Err(Failure::new(Kind::Locked, "nothing to stop").into());
-        };
         self.screen.clear();
         self.output.say("draining; Ctrl-C again leaves it to the agent");
         // Another deploy: its steps have the names of the first one's.
         self.view = DeployView::new(self.output.progress_paint, self.session, Verbosity::Steps);
         self.view.continues();
-        self.client.stream(&target(path::DEPLOY_EVENTS, &[("id", &id.0)], &[])).await
+        let request = on_app(&self.app, DeployKind::Stop { service: None });
+        let client = self.client;
+        let stopping = async {
+            let answer: DeployStarted = client.post(path::DEPLOYS, &request).await?;
+            let id = answer.id.ok_or_else(|| Failure::new(Kind::Locked, "nothing to stop"))?;
+            client.stream(&target(path::DEPLOY_EVENTS, &[("id", &id.0)], &[])).await
+        };
+        self.unless_interrupted(stopping).await?.ok()
     }
 
     async fn cancel(&mut self) -> Result<Option<Outcome>> {
-        match self.ask_to_cancel().await {
-            Ok(()) => {
+        let (client, id) = (self.client, self.id.clone());
+        let cancelling = async {
+            // Not even begun: the end of the connection is all there is to say.
+            let id = id.ok_or_else(|| Failure::new(Kind::Locked, "it has not begun"))?;
+            client.poke(&target(path::DEPLOY_CANCEL, &[("id", &id.0)], &[])).await
+        };
+        let text = match (self.unless_interrupted(cancelling).await, self.session) {
+            (Some(Ok(())), _) => {
                 self.phase = Phase::Cancelling;
                 self.note("cancelling; nothing is switched yet");
-                Ok(None)
+                return Ok(None);
             }
-            Err(Error::Failure(failure)) if failure.kind == Kind::Locked => {
-                let text = format!(
-                    "too late to cancel, left; the deploy goes on: skep app:watch {}",
-                    self.app
-                );
-                Ok(Some(self.leave(&text)))
+            (Some(Err(Error::Failure(failure))), _) if failure.kind != Kind::Locked => {
+                return Err(Error::Failure(failure));
             }
-            Err(error) => Err(error),
+            (Some(Err(Error::ReaderGone)), _) => return Err(Error::ReaderGone),
+            (_, Session::Foreground) => LEFT_DRAINING.to_owned(),
+            (Some(Err(_)), Session::Deploy) => {
+                format!("too late to cancel, left; the deploy goes on: {}", self.watch())
+            }
+            (None, Session::Deploy) => format!("left; it may go on: {}", self.watch()),
+        };
+        Ok(Some(self.leave(&text)))
+    }
+
+    /// Waits for `work`, or returns `None` when it is interrupted.
+    async fn unless_interrupted<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.interrupts.next() => None,
+            result = work => Some(result),
         }
     }
 
-    async fn ask_to_cancel(&self) -> Result<()> {
-        let Some(id) = &self.id else {
-            // Not even begun: the end of the connection is all there is to say.
-            return Err(Failure::new(Kind::Locked, "the deploy has not begun").into());
-        };
-        self.client.poke(&target(path::DEPLOY_CANCEL, &[("id", &id.0)], &[])).await
+    /// Returns the command that shows this deploy again.
+    fn watch(&self) -> String {
+        format!("skep app:watch {}", self.app)
     }
 
     async fn attach_again(&mut self, attachment: u32) -> Result<Lines> {
@@ -342,19 +366,6 @@ impl<'a> Follow<'a> {
             .into())
     }
 
-    /// Follows what the new release writes, from its start on.
-    async fn follow_logs(&self) -> Result<Lines> {
-        let app: AppDetail =
-            self.client.get(&target(path::APP, &[("app", &self.app)], &[])).await?;
-        let release = app.summary.release.map(|number| number.to_string());
-        let query = [
-            ("app", Some(self.app.as_str())),
-            ("release", release.as_deref()),
-            ("follow", Some("true")),
-        ];
-        self.client.stream(&target(path::LOGS, &[], &query)).await
-    }
-
     fn log(&mut self, line: &str) -> Result<()> {
         let Some(line) = client::parse::<LogLine>(line) else { return Ok(()) };
         self.screen.clear();
@@ -381,4 +392,12 @@ impl<'a> Follow<'a> {
     fn now_ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
     }
+}
+
+/// Follows what the new release writes, from its start on.
+async fn follow_logs(client: &Client, app: &str) -> Result<Lines> {
+    let detail: AppDetail = client.get(&target(path::APP, &[("app", app)], &[])).await?;
+    let release = detail.summary.release.map(|number| number.to_string());
+    let query = [("app", Some(app)), ("release", release.as_deref()), ("follow", Some("true"))];
+    client.stream(&target(path::LOGS, &[], &query)).await
 }

@@ -1,7 +1,7 @@
 //! Requests and their answers.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -17,6 +17,13 @@ use tokio::task::JoinHandle;
 
 use super::{Lines, REPLY_MAX, REPLY_MAX_BYTES, REPLY_SLOW};
 use crate::error::{Error, Result};
+
+/// How long an agent that is being restarted is waited for: its shim pauses for less in all before
+/// it calls it a crash loop.
+const RESTART_MAX: Duration = Duration::from_secs(10);
+
+/// Between two requests to an agent that is being restarted; nobody tells when it is back.
+const RESTART_PAUSE: Duration = Duration::from_millis(20);
 
 /// A client of one agent.
 #[derive(Debug, Clone)]
@@ -111,6 +118,9 @@ impl Client {
     }
 
     /// Sends a request and returns its answer if that is a good one, else the failure in it.
+    ///
+    /// While the agent is being restarted its shim answers in its place. Nobody has read such a
+    /// request, so it is sent again, whatever it asks for.
     async fn send(
         &self,
         method: Method,
@@ -126,6 +136,34 @@ impl Client {
                 })?
                 .into(),
         };
+        let deadline = Instant::now() + RESTART_MAX;
+        loop {
+            let (response, connection) =
+                self.send_once(&method, target, body.clone(), limit).await?;
+            if response.headers().contains_key(control::shim::REFUSED_HEADER) {
+                if Instant::now() >= deadline {
+                    return Err(restarting());
+                }
+                tokio::time::sleep(RESTART_PAUSE).await;
+                continue;
+            }
+            if response.status().is_success() {
+                return Ok((response, connection));
+            }
+            let status = response.status();
+            let bytes = read_body(response).await?;
+            return Err(refusal(status, target, &bytes));
+        }
+    }
+
+    /// Sends a request and returns its answer, whatever it says.
+    async fn send_once(
+        &self,
+        method: &Method,
+        target: &str,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<(Response<Incoming>, Connection)> {
         let request = Request::builder()
             .method(method)
             .uri(target)
@@ -153,12 +191,7 @@ impl Client {
         }
         let response =
             response.map_err(|_| self.silent(limit))?.map_err(|error| self.lost(&error))?;
-        if response.status().is_success() {
-            return Ok((response, connection));
-        }
-        let status = response.status();
-        let bytes = read_body(response).await?;
-        Err(refusal(status, target, &bytes))
+        Ok((response, connection))
     }
 
     fn dial(&self) -> Result<UnixStream> {
@@ -212,6 +245,14 @@ async fn read_body(response: Response<Incoming>) -> Result<Bytes> {
                 .hint("skep doctor")
                 .into()
         })
+}
+
+fn restarting() -> Error {
+    let seconds = RESTART_MAX.as_secs();
+    Failure::new(Kind::Unavailable, format!("the agent has ended and is not back after {seconds} s"))
+        .hint("skep logs skep/agent    what it said")
+        .hint("skep agent:start        start it now")
+        .into()
 }
 
 /// Returns the failure in an answer; one that has none is a defect of the agent's, told as it is.

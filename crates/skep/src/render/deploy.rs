@@ -49,6 +49,7 @@ pub(crate) struct DeployView {
     app: String,
     to: Option<u32>,
     first_release: bool,
+    stops: bool,
     live: Option<LiveReport>,
 }
 
@@ -80,6 +81,7 @@ impl DeployView {
             app: String::new(),
             to: None,
             first_release: false,
+            stops: false,
             live: None,
         }
     }
@@ -110,6 +112,8 @@ impl DeployView {
                 }
                 vec![format!(" {} {}", self.paint.paint(Style::Warning, "!"), visible(text))]
             }
+            // A stop is switched too, but nothing serves after it.
+            DeployEvent::Live(_) if self.stops => Vec::new(),
             DeployEvent::Live(report) => {
                 let again = self.live.replace(report.clone()).is_some();
                 match self.session {
@@ -150,6 +154,7 @@ impl DeployView {
         self.app.clone_from(&deploy.app);
         self.to = deploy.to;
         self.first_release = deploy.from.is_none();
+        self.stops = deploy.kind == "stop";
         if std::mem::replace(&mut self.header_said, true) {
             return Vec::new();
         }
@@ -175,6 +180,10 @@ impl DeployView {
     fn step(&mut self, progress: &Progress, now_ms: u64) -> Vec<String> {
         if self.settled.contains(&progress.step) {
             return Vec::new();
+        }
+        if progress.step != StepName::Queue {
+            // Whatever begins, the waiting is over, and is not worth a line.
+            self.running.retain(|known| known.progress.step != StepName::Queue);
         }
         let (mark, style) = match progress.state {
             StepState::Running => {
@@ -240,9 +249,10 @@ impl DeployView {
             StepState::Skipped => String::new(),
             _ => elapsed(elapsed_ms),
         };
-        let time = self.paint.paint(Style::Dim, &format!("{time:ELAPSED_WIDTH$}"));
+        let pad = " ".repeat(ELAPSED_WIDTH.saturating_sub(time.chars().count()));
+        let time = self.paint.paint(Style::Dim, &time);
         let note = progress.note.as_deref().map(visible).unwrap_or_default();
-        let line = format!(" {mark} {name} {text} {time} {note}");
+        let line = format!(" {mark} {name} {text} {time}{pad} {note}");
         line.trim_end().to_owned()
     }
 
@@ -477,10 +487,14 @@ mod tests {
     fn other_kinds_say_what_they_are() {
         let events = [
             DeployEvent::Begun { deploy: summary("stop", Some(14), None, "running") },
+            step(StepName::Queue, StepState::Running, "behind d3", 0, ""),
+            step(StepName::Drain, StepState::Done, "nothing in flight", 2, ""),
+            DeployEvent::Live(live()),
             DeployEvent::Ended { deploy: summary("stop", Some(14), None, "done"), failure: None },
         ];
         insta::assert_snapshot!(show(&mut view(Session::Deploy), &events, 0), @r"
         shop → this machine   stop   v14
+         ✓ drain    nothing in flight                       2 ms
         shop is stopped; releases, data and variables are kept · undo: skep start shop
         ");
     }

@@ -2,15 +2,24 @@
 //!
 //! Whatever needs no agent is tested as it is. What the command makes of an agent's answers is
 //! tested against a scripted one ([`scripted`]): answers that are hard to get from a real agent at
-//! a given moment, such as its death in the middle of a deploy. The agent itself is tested
-//! elsewhere, end to end.
+//! a given moment, such as its death in the middle of a deploy.
+//!
+//! End to end, with real agents, proxies and servers: [`load`] and [`kills`].
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod alone;
+mod bad_days;
+mod commands;
 mod context;
 mod deploys;
+mod kills;
 mod lists;
+mod load;
 mod programs;
+mod readme;
 mod reference;
+mod scene;
 mod scripted;
+mod starters;
+mod support;

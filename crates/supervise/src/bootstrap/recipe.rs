@@ -69,6 +69,7 @@ pub fn agent_recipe(home: &Home, program: &Path, arguments: &[String]) -> SlotSp
         notify: false,
         restart: RestartPolicy::Always,
         stop_signal: 15,
+        signal_all: false,
         stop_grace_ms: AGENT_GRACE.as_millis() as u64,
         lease: None,
         umask: 0o022,

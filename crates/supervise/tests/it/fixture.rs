@@ -61,6 +61,7 @@ impl Installation {
             notify: false,
             restart: RestartPolicy::Always,
             stop_signal: 15,
+            signal_all: false,
             stop_grace_ms: 10_000,
             lease: None,
             umask: 0o022,

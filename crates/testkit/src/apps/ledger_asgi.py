@@ -23,9 +23,9 @@ async def application(scope, receive, send):
     elif method == "POST" and path == "/append":
         body = json.loads(await read(receive))["id"]
         append("ledger", body)
+        await asyncio.sleep(milliseconds(scope) / 1000)
     elif path == "/slow":
-        query = parse_qs(scope["query_string"].decode())
-        await asyncio.sleep(int(query["ms"][0]) / 1000)
+        await asyncio.sleep(milliseconds(scope) / 1000)
         body = "slept\n"
     elif path == "/":
         body = "release %s pid %d\n" % (RELEASE, os.getpid())
@@ -42,6 +42,10 @@ async def application(scope, receive, send):
     headers = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def milliseconds(scope):
+    return int(parse_qs(scope["query_string"].decode()).get("ms", ["0"])[0])
 
 
 async def read(receive):

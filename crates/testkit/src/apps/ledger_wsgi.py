@@ -18,8 +18,9 @@ def application(environ, start_response):
         size = int(environ.get("CONTENT_LENGTH") or 0)
         body = json.loads(environ["wsgi.input"].read(size))["id"]
         append("ledger", body)
+        time.sleep(milliseconds(environ) / 1000)
     elif path == "/slow":
-        time.sleep(int(parse_qs(environ["QUERY_STRING"])["ms"][0]) / 1000)
+        time.sleep(milliseconds(environ) / 1000)
         body = "slept\n"
     elif path == "/":
         body = "release %s pid %d\n" % (RELEASE, os.getpid())
@@ -37,3 +38,7 @@ def application(environ, start_response):
         ],
     )
     return [body]
+
+
+def milliseconds(environ):
+    return int(parse_qs(environ["QUERY_STRING"]).get("ms", ["0"])[0])

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `GET /` | its release and its process id |
 //! | `POST /append` with `{"id": …}` | the id, after one line was appended to `data/ledger` |
+//! | `POST /append?ms=50` | the same, answered so long after it was appended |
 //! | `GET /slow?ms=50` | after that time |
 //!
 //! Every answer has `X-Release` and `X-Pid`; every request writes one numbered line to standard
@@ -32,15 +33,17 @@ pub enum Server {
     GunicornSync,
     /// gunicorn with threads.
     GunicornThreads,
-    /// uvicorn.
+    /// uvicorn, one process.
     Uvicorn,
+    /// uvicorn with two processes behind its own supervisor.
+    UvicornWorkers,
 }
 
 impl Server {
     fn package(self) -> &'static str {
         match self {
             Self::GunicornSync | Self::GunicornThreads => "gunicorn",
-            Self::Uvicorn => "uvicorn",
+            Self::Uvicorn | Self::UvicornWorkers => "uvicorn",
         }
     }
 
@@ -49,6 +52,7 @@ impl Server {
             Self::GunicornSync => "gunicorn --workers 2 ledger:application",
             Self::GunicornThreads => "gunicorn --workers 2 --threads 4 ledger:application",
             Self::Uvicorn => "uvicorn ledger:application",
+            Self::UvicornWorkers => "uvicorn --workers 2 ledger:application",
         }
     }
 }
@@ -100,6 +104,8 @@ pub struct LedgerApp {
     pub start_up: StartUp,
     /// More lines for `[services.web]`.
     pub web_settings: String,
+    /// More tables for the app file, for example `[deploy]`.
+    pub tables: String,
 }
 
 impl LedgerApp {
@@ -113,12 +119,16 @@ impl LedgerApp {
             worker: false,
             start_up: StartUp::Good,
             web_settings: String::new(),
+            tables: String::new(),
         }
     }
 
     /// Writes the app; files of an earlier release are replaced.
     pub fn write(&self, directory: &Path) {
-        let code = if self.server == Server::Uvicorn { ASGI } else { WSGI };
+        let code = match self.server {
+            Server::GunicornSync | Server::GunicornThreads => WSGI,
+            Server::Uvicorn | Server::UvicornWorkers => ASGI,
+        };
         write(directory, "ledger.py", code);
         write(directory, "numbered.py", NUMBERED);
         write(directory, "release.txt", &format!("{}\n", self.release));
@@ -143,6 +153,9 @@ impl LedgerApp {
         }
         if self.worker {
             text.push_str("\n[services.worker]\ncommand = \"python worker.py\"\n");
+        }
+        if !self.tables.is_empty() {
+            let _ = writeln!(text, "\n{}", self.tables.trim_end());
         }
         text
     }

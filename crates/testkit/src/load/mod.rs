@@ -15,7 +15,7 @@ mod response;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -111,6 +111,7 @@ impl Load {
             answered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             notes: Mutex::new(Vec::new()),
+            gate: RwLock::new(()),
         });
         let threads = (0..shared.load.connections)
             .map(|_| {
@@ -139,6 +140,8 @@ struct Shared {
     answered: AtomicU64,
     failed: AtomicU64,
     notes: Mutex<Vec<(Duration, String)>>,
+    /// Read by whoever sends; written to keep all from sending.
+    gate: RwLock<()>,
 }
 
 /// A load in progress. Dropping it stops it.
@@ -162,6 +165,13 @@ impl Running {
     /// Remembers what is done to the system now; the report shows it between the failures.
     pub fn note(&self, what: impl Into<String>) {
         self.shared.notes.lock().unwrap().push((self.shared.start.elapsed(), what.into()));
+    }
+
+    /// Runs `action` between requests: those under way have ended, and none begins before it
+    /// returns. Requests that are due meanwhile are late, which counts as their latency.
+    pub fn between_requests<T>(&self, action: impl FnOnce() -> T) -> T {
+        let _closed = self.shared.gate.write().unwrap();
+        action()
     }
 
     /// Stops it once every request that is under way has ended.
@@ -200,7 +210,10 @@ impl Shared {
         while let Some((number, due)) = self.next_due() {
             let kind = &load.mix[(number % load.mix.len() as u64) as usize];
             let request = Request::new(kind, &load.host, &self.run, number);
-            let result = client.send(&request);
+            let result = {
+                let _open = self.gate.read().unwrap();
+                client.send(&request)
+            };
             let at = due.duration_since(self.start);
             let sample = Sample::new(number, at, due.elapsed(), &request, &result);
             let counter = if sample.failure.is_none() { &self.answered } else { &self.failed };
