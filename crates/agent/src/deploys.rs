@@ -155,6 +155,9 @@ impl Agent {
             Some((waiting, signals))
         });
         let Some((waiting, signals)) = begun else { return };
+        if waiting.feed.has_step() {
+            waiting.feed.step(api::StepName::Queue, api::StepState::Done, "");
+        }
         let begun = signals.and_then(|signals| {
             self.node().journal().begin(&waiting.record)?;
             Ok(signals)
@@ -194,23 +197,51 @@ impl Agent {
     }
 
     /// Keeps what is asked for an app waiting while the agent takes it over: what ends slots that
-    /// no record names must not meet a deploy that starts some.
-    pub(crate) fn hold(&self, app: &str) {
-        self.inner.registry.with(app, |queue| queue.is_taken_over = true);
+    /// no record names must not meet a deploy that starts some. Whoever watched the deploy that was
+    /// going on may attach to it from now on.
+    pub(crate) fn hold(&self, app: &str, going_on: Option<&DeployRecord>) {
+        if let Some(record) = going_on {
+            let feed = Feed::default();
+            feed.notice("the agent was restarted in the middle of this deploy");
+            self.inner.registry.keep(&record.id, feed);
+        }
+        self.inner.registry.set_taken_over(app, true);
     }
 
     /// Ends [`Agent::hold`].
     pub(crate) fn let_go(&self, app: &str) {
-        self.inner.registry.with(app, |queue| queue.is_taken_over = false);
+        self.inner.registry.set_taken_over(app, false);
         self.next(app);
+    }
+
+    /// Returns what is told of a deploy; of one that ended before this agent began, its end.
+    pub(crate) fn feed(&self, id: &str) -> Result<Option<Feed>, Failure> {
+        if let Some(feed) = self.inner.registry.feed(id) {
+            return Ok(Some(feed));
+        }
+        let Some(record) = self.node().journal().ended(id)? else { return Ok(None) };
+        let (state, failure) = match record.end.clone() {
+            None | Some(End::Done) => ("done", None),
+            Some(End::Failed(failure)) => ("failed", Some(*failure)),
+            Some(End::Cancelled) => {
+                ("cancelled", Some(Failure::new(Kind::Interrupted, "it was cancelled")))
+            }
+            Some(End::Superseded) => {
+                let text = "a newer deploy of this app took its place";
+                ("superseded", Some(Failure::new(Kind::Locked, text)))
+            }
+        };
+        let feed = Feed::default();
+        let deploy = executor::summary(&record, None, state);
+        feed.push(DeployEvent::Ended { deploy, failure });
+        Ok(Some(feed))
     }
 
     /// Goes on with a deploy that the agent before this one had begun.
     pub(crate) fn resume(&self, record: DeployRecord) -> Result<(), Failure> {
         let (running, signals) = signals(&record.id)?;
-        let feed = Feed::default();
-        feed.notice("the agent was restarted; this deploy goes on where it was");
-        self.inner.registry.keep(&record.id, feed.clone());
+        let feed = self.inner.registry.feed(&record.id).unwrap_or_default();
+        feed.notice("it goes on where it was");
         self.inner.registry.with(&record.app, |queue| queue.running = Some(running));
         let (build_environment, listen) = (BTreeMap::new(), None);
         self.spawn(Waiting { record, feed, build_environment, listen }, signals);
@@ -224,8 +255,9 @@ impl Agent {
             let deploy = journal.deploy(&app.name)?;
             if deploy.is_some_and(|deploy| deploy.id == id && deploy.phase >= Phase::Switch) {
                 let text = "the new release serves already: it cannot be cancelled any more";
-                return Err(Failure::new(Kind::Locked, text)
-                    .hint(format!("skep rollback {}", app.name)));
+                return Err(
+                    Failure::new(Kind::Locked, text).hint(format!("skep rollback {}", app.name))
+                );
             }
         }
         match self.inner.registry.cancel(id) {
@@ -251,8 +283,7 @@ impl Agent {
 fn signals(id: &str) -> Result<(Running, Signals), Failure> {
     let (cancel, cancelled) = watch::channel(false);
     let (hurry, hurried) = watch::channel(false);
-    let build = BuildCancel::new()
-        .map_err(|error| Failure::from_error(Kind::Temporary, &error))?;
+    let build = BuildCancel::new().map_err(|error| Failure::from_error(Kind::Temporary, &error))?;
     let running = Running { id: id.to_owned(), cancel, hurry, build: build.clone() };
     Ok((running, Signals { cancel: cancelled, hurry: hurried, build }))
 }

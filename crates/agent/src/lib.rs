@@ -2,7 +2,7 @@
 //!
 //! It composes the crates below it and serves the HTTP interface of `api`; it has no logic that one
 //! of them could hold. It is disposable: killed at any moment, its shim starts it again, and it
-//! takes over what runs without touching it. Its start, in order ([`start`]):
+//! takes over what runs without touching it. Its start, in order (`start`):
 //!
 //! 1. the home's format, the store, the key;
 //! 2. the shims that run are greeted, and hand over duplicates of what they hold;

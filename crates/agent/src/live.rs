@@ -59,8 +59,11 @@ impl Agent {
             if let Some(listener) = &app.listener {
                 let claims = section::claims(&release.app, listener).into_iter();
                 detail.routes = claims
-                    .map(|(listener, host, path, service)| {
-                        Route { listener, host, path, service: service.to_string() }
+                    .map(|(listener, host, path, service)| Route {
+                        listener,
+                        host,
+                        path,
+                        service: service.to_string(),
                     })
                     .collect();
             }

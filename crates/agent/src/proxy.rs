@@ -98,7 +98,10 @@ pub(crate) async fn start(
 }
 
 /// Returns the live proxies, kept up to date.
-pub(crate) fn instances(home: &Home, handle: &ServiceHandle) -> watch::Receiver<Vec<ProxyInstance>> {
+pub(crate) fn instances(
+    home: &Home,
+    handle: &ServiceHandle,
+) -> watch::Receiver<Vec<ProxyInstance>> {
     let mut views = handle.watch();
     let (sender, receiver) = watch::channel(Vec::new());
     let home = home.clone();

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deploy::Feed;
 use deploy::records::DeployRecord;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Requests that may wait for one app; more are refused. Newer deploys replace older waiting ones,
 /// so only different wishes add up.
@@ -51,6 +51,8 @@ struct Tables {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     tables: Mutex<Tables>,
+    /// An app was taken over.
+    taken_over: Notify,
 }
 
 impl Registry {
@@ -61,6 +63,24 @@ impl Registry {
     /// Runs `change` on an app's queue.
     pub(crate) fn with<T>(&self, app: &str, change: impl FnOnce(&mut AppQueue) -> T) -> T {
         change(self.lock().apps.entry(app.to_owned()).or_default())
+    }
+
+    /// Says that an app is being taken over, or that it was.
+    pub(crate) fn set_taken_over(&self, app: &str, going_on: bool) {
+        self.with(app, |queue| queue.is_taken_over = going_on);
+        self.taken_over.notify_waiters();
+    }
+
+    /// Waits until no app is being taken over.
+    pub(crate) async fn all_taken_over(&self) {
+        loop {
+            // Made before the look: what changes after it is not missed.
+            let changed = self.taken_over.notified();
+            if !self.lock().apps.values().any(|queue| queue.is_taken_over) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Returns the id of the deploy of an app that is going on.

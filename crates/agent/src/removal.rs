@@ -136,11 +136,12 @@ impl Agent {
     /// Brings an archived app back, stopped.
     pub(crate) async fn restore(&self, archive: &Path) -> Result<String, Failure> {
         let failed = |error: disk::DiskError| Failure::from_error(Kind::Failed, &error);
-        let bytes = disk::read_limited(&archive.join("records.json"), MAX_RECORDS_BYTES)
-            .map_err(|error| {
+        let bytes = disk::read_limited(&archive.join("records.json"), MAX_RECORDS_BYTES).map_err(
+            |error| {
                 Failure::from_error(Kind::Usage, &error)
                     .hint("name a directory below the home's `archives`")
-            })?;
+            },
+        )?;
         let records: Archive = serde_json::from_slice(&bytes)
             .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
         if records.version != ARCHIVE_VERSION {

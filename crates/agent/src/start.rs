@@ -35,10 +35,8 @@ pub fn run(home: &Home) -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // To standard output, which its shim keeps as the log of skep/agent.
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).without_time().init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        .build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(serve(home)),
         Err(error) => Err(Failure::from_error(Kind::Failed, &error)),
@@ -109,6 +107,7 @@ async fn compose(home: &Home) -> Result<Agent, Failure> {
     let installation = home.open().map_err(Failure::from)?;
     let boot_id = disk::boot_id().map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     let store = Arc::new(Store::open(&home.store()).map_err(Failure::from)?);
+    empty_run(home, &boot_id).map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     let key = Key::open_or_create(&home.key())
         .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     let mut not_enforced = Vec::new();
@@ -119,11 +118,12 @@ async fn compose(home: &Home) -> Result<Agent, Failure> {
             None
         }
     };
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    let program =
+        std::env::current_exe().map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     let users = Users::of_this_process();
     if let Users::Same = users {
-        not_enforced.push("apps run as your own user: each could read the others' files".to_owned());
+        not_enforced
+            .push("apps run as your own user: each could read the others' files".to_owned());
     }
     let supervisor = Supervisor::new(Config {
         home: home.clone(),
@@ -133,10 +133,8 @@ async fn compose(home: &Home) -> Result<Agent, Failure> {
         shim_program: ShimProgram::beside(&program),
         cgroup_base: cgroup_base.clone(),
     });
-    let discovered = supervisor
-        .discover()
-        .await
-        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    let discovered =
+        supervisor.discover().await.map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     tracing::info!(shims = discovered.len(), "greeted the shims");
     watch_own_shim(home, &supervisor, &program).await?;
 
@@ -172,6 +170,33 @@ async fn compose(home: &Home) -> Result<Agent, Failure> {
     }
     take_over(&agent, apps).await;
     Ok(agent)
+}
+
+/// Removes what slots of another boot left below `run/`. Sockets of shims and of the interface are
+/// theirs to replace.
+fn empty_run(home: &Home, boot_id: &str) -> Result<(), disk::DiskError> {
+    /// A boot id has 36 bytes.
+    const MAX_BYTES: u64 = 64;
+    let mark = home.run().join("boot");
+    match disk::read_limited(&mark, MAX_BYTES) {
+        Ok(known) if known == boot_id.as_bytes() => return Ok(()),
+        Ok(_) => {}
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error),
+    }
+    for directory in [home.slots(), home.slot_runtimes()] {
+        let entries = std::fs::read_dir(&directory)
+            .map_err(|error| disk::DiskError::new("list", &directory, error))?;
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                disk::remove_tree(&path)?;
+            } else {
+                disk::remove_file(&path)?;
+            }
+        }
+    }
+    disk::write_atomically(&mark, boot_id.as_bytes(), 0o600)
 }
 
 async fn watch_own_shim(
@@ -240,21 +265,21 @@ async fn expect(
 /// Takes over what runs: routes first, then what is missing, then deploys that were going on.
 async fn take_over(agent: &Agent, apps: Vec<AppRecord>) {
     let node = agent.node();
-    for app in &apps {
-        agent.hold(&app.name);
-        if let Err(error) = take_over_app(agent, app).await {
+    let mut taken_over = Vec::new();
+    for app in apps {
+        let deploy = node.journal().deploy(&app.name);
+        agent.hold(&app.name, deploy.as_ref().ok().and_then(Option::as_ref));
+        if let Err(error) = take_over_app(agent, &app).await {
             agent.problem(&app.name, Some(format!("{}: {}", app.name, Failure::from(error))));
         }
+        taken_over.push((app, deploy));
     }
-    for app in apps {
+    for (app, deploy) in taken_over {
         let agent = agent.clone();
-        let deploy = node.journal().deploy(&app.name);
         tokio::spawn(async move {
             let name = app.name.clone();
             let outcome = match deploy {
-                Ok(Some(record)) => {
-                    finish_or_undo(&agent, &app, record).await
-                }
+                Ok(Some(record)) => finish_or_undo(&agent, &app, record).await,
                 Ok(None) => bring_up(&agent, &app).await,
                 Err(error) => Err(error),
             };
@@ -311,6 +336,11 @@ async fn finish_or_undo(
         release.failure = Some(failure.message.clone());
         journal.put_release(&app.name, &release)?;
     }
-    journal.end(&record, deploy::records::End::Failed(Box::new(failure)))?;
-    bring_up(agent, app).await
+    let brought_up = bring_up(agent, app).await;
+    let record = journal.end(&record, deploy::records::End::Failed(Box::new(failure.clone())))?;
+    if let Some(feed) = agent.inner.registry.feed(&record.id) {
+        let deploy = executor::summary(&record, None, "failed");
+        feed.push(api::DeployEvent::Ended { deploy, failure: Some(failure) });
+    }
+    brought_up
 }

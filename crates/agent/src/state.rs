@@ -31,11 +31,7 @@ pub(crate) struct Inner {
 }
 
 impl Agent {
-    pub(crate) fn new(
-        node: Node,
-        cgroup_base: Option<PathBuf>,
-        not_enforced: Vec<String>,
-    ) -> Self {
+    pub(crate) fn new(node: Node, cgroup_base: Option<PathBuf>, not_enforced: Vec<String>) -> Self {
         let readiness = Readiness::default();
         let inner = Inner {
             node,
@@ -80,6 +76,21 @@ impl Agent {
             Some(app) => Ok(app),
             None => Err(self.unknown_app(name)),
         }
+    }
+
+    /// Returns an app, made if there is none: its variables may be set before its first deploy. A
+    /// name that is nearly another app's is taken for a slip.
+    pub(crate) fn app_or_new(&self, name: &str) -> Result<deploy::AppRecord, report::Failure> {
+        let journal = self.node().journal();
+        if let Some(app) = journal.app(name).map_err(report::Failure::from)? {
+            return Ok(app);
+        }
+        let unknown = self.unknown_app(name);
+        let slip = unknown.hints.iter().any(|hint| hint.starts_with("did you mean"));
+        if slip || control::ServiceName::new(name, "web").is_err() {
+            return Err(unknown);
+        }
+        Ok(journal.change_app(name, |_| {})?)
     }
 
     fn unknown_app(&self, name: &str) -> report::Failure {

@@ -2,7 +2,7 @@
 //!
 //! Walked by hand against the key table of [`crate::schema`], so that every mistake is reported at
 //! once and at its place: unknown keys at every level, wrong types, bad names, durations, sizes and
-//! signals, and keys that contradict each other ([`crate::checks`]). Values in `[env]` may be
+//! signals, and keys that contradict each other (`checks`). Values in `[env]` may be
 //! secrets: lines of that section are shown without what stands in quotes.
 
 use std::collections::BTreeMap;

@@ -3,9 +3,9 @@
 //! [`model`] is the value; the rest of the crate makes it: [`load()`] from a directory, [`parse`]
 //! from a text and the [`Layout`] around it. A `skep.toml` comes first ([`app_file`]), then a
 //! `Procfile` ([`procfile`]), then what the code looks like. [`command`] splits command lines,
-//! [`profile`] is what is known about servers, [`schema`] the keys, from which [`reference`] prints
-//! the manual. It is *not* concerned with what the machine has: nothing here reads anything but the
-//! app's own files, and only [`load()`] and [`Layout::read`] read at all.
+//! [`profile`] is what is known about servers, [`schema`] the keys, from which [`mod@reference`]
+//! prints the manual. It is *not* concerned with what the machine has: nothing here reads anything
+//! but the app's own files, and only [`load()`] and [`Layout::read`] read at all.
 //!
 //! Guarantees: every mistake of a file is reported at once, each with its place, up to a bound; an
 //! unknown key is never passed over; equal texts in equal layouts give equal values, and

@@ -133,8 +133,7 @@ impl Connection {
     pub fn flush(&mut self) -> Result<(), ConnectionError> {
         while let Some(front) = self.outgoing.front_mut() {
             let slice = [IoSlice::new(&front.bytes[front.sent..])];
-            let mut space =
-                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FRAME_FDS))];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FRAME_FDS))];
             let mut control = SendAncillaryBuffer::new(&mut space);
             let borrowed: Vec<BorrowedFd<'_>> = front.fds.iter().map(AsFd::as_fd).collect();
             if !borrowed.is_empty() {

@@ -72,7 +72,9 @@ impl ServiceName {
     pub fn from_file_name(text: &str) -> Result<Self, IdError> {
         match text.split_once('.') {
             Some((app, service)) => Self::new(app, service),
-            None => Err(IdError { text: text.chars().take(80).collect(), expected: "`app.service`" }),
+            None => {
+                Err(IdError { text: text.chars().take(80).collect(), expected: "`app.service`" })
+            }
         }
     }
 }
@@ -89,7 +91,9 @@ impl FromStr for ServiceName {
     fn from_str(text: &str) -> Result<Self, IdError> {
         match text.split_once('/') {
             Some((app, service)) => Self::new(app, service),
-            None => Err(IdError { text: text.chars().take(80).collect(), expected: "`app/service`" }),
+            None => {
+                Err(IdError { text: text.chars().take(80).collect(), expected: "`app/service`" })
+            }
         }
     }
 }

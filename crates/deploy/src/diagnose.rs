@@ -53,7 +53,8 @@ pub fn never_ready(
         let text = if answers.is_empty() { "no answer".to_owned() } else { answers.join("\n") };
         failure = failure.detail("probes", format!("{asked}: {text}"));
     }
-    if let Some(elsewhere) = first.state.as_ref().and_then(|state| listens_elsewhere(first, state)) {
+    if let Some(elsewhere) = first.state.as_ref().and_then(|state| listens_elsewhere(first, state))
+    {
         failure = failure.detail("listens", elsewhere);
     }
     if !prepared.release.changed.is_empty() {
@@ -64,10 +65,13 @@ pub fn never_ready(
         let title = format!("last {} of {} lines", shown.len(), log.len());
         failure = failure.detail("log", format!("{title}\n{}", shown.join("\n")));
     }
-    failure = failure.detail("old", match old {
-        Some(old) => format!("v{old} still serves, nothing was switched"),
-        None => "nothing served before".to_owned(),
-    });
+    failure = failure.detail(
+        "old",
+        match old {
+            Some(old) => format!("v{old} still serves, nothing was switched"),
+            None => "nothing served before".to_owned(),
+        },
+    );
     if let Some(name) = exception.and_then(|found| found.missing_variable) {
         let known = prepared.app().env.contains_key(&name);
         let layer = if known { "declared without a value" } else { "not set" };
@@ -124,7 +128,9 @@ fn listening_sockets(pid: u32) -> Vec<String> {
     }
     let mut found = Vec::new();
     for table in ["tcp", "tcp6"] {
-        let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")) else { continue };
+        let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")) else {
+            continue;
+        };
         for line in text.lines().skip(1) {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             /// `TCP_LISTEN` in the kernel's table.
@@ -170,7 +176,8 @@ struct Exception {
 /// Finds the last traceback and the last of its frames that lies in the app's own code.
 fn python_exception(lines: &[String], code: &Path) -> Option<Exception> {
     let code = code.to_string_lossy();
-    let begin = lines.iter().rposition(|line| line.contains("Traceback (most recent call last)"))?;
+    let begin =
+        lines.iter().rposition(|line| line.contains("Traceback (most recent call last)"))?;
     let mut frame = None;
     let mut error = None;
     for line in &lines[begin + 1..] {

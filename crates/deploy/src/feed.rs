@@ -79,6 +79,11 @@ impl Feed {
         events[from.min(events.len())..].to_vec()
     }
 
+    /// Returns whether a step was told already.
+    pub fn has_step(&self) -> bool {
+        self.step.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Returns whether its last event was heard.
     pub fn is_over(&self) -> bool {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);

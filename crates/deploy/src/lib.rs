@@ -37,10 +37,9 @@ pub mod users;
 
 pub use error::DeployError;
 pub use executor::Executor;
-/// Stops a build and everything it started.
-pub use release::Cancel as BuildCancel;
 pub use feed::Feed;
 pub use journal::Journal;
 pub use node::Node;
 pub use records::{AppRecord, DeployRecord, Intent, Phase, ReleaseRecord, Serving};
-
+/// Stops a build and everything it started.
+pub use release::Cancel as BuildCancel;

@@ -48,9 +48,8 @@ impl Node {
     pub fn user_name(&self, app: &str) -> Result<String, crate::DeployError> {
         Ok(match self.user(app)? {
             Some(user) => user.name,
-            None => std::env::var("USER").unwrap_or_else(|_| {
-                format!("uid-{}", rustix::process::geteuid().as_raw())
-            }),
+            None => std::env::var("USER")
+                .unwrap_or_else(|_| format!("uid-{}", rustix::process::geteuid().as_raw())),
         })
     }
 }

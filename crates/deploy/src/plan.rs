@@ -1,7 +1,8 @@
 //! The pure planner: from what runs to what shall run.
 //!
-//! [`stages`] turns an intent into the servings it goes through; [`Roll::between`] says for one of
-//! those steps which slots are started beside the old, which replaced in place, which retired.
+//! [`fresh`], [`restarted`], [`scaled`], [`stopped`] and [`started`] make of what runs the servings
+//! that an intent goes through; [`Roll::between`] says for one of those steps which slots are started
+//! beside the old, which replaced in place, which retired.
 //! Applying a plan and planning again gives an empty one, which the tests hold.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,12 +60,7 @@ fn slots_of(serving: Option<&Serving>) -> BTreeSet<PlannedSlot> {
 impl Roll {
     /// Returns what leads from `from` to `to`. `old` and `new` are the app files that the two
     /// servings run with; a service that only the old one knows is judged by the old one.
-    pub fn between(
-        from: Option<&Serving>,
-        to: &Serving,
-        old: Option<&App>,
-        new: &App,
-    ) -> Self {
+    pub fn between(from: Option<&Serving>, to: &Serving, old: Option<&App>, new: &App) -> Self {
         let before = slots_of(from);
         let after = slots_of(Some(to));
         let added: Vec<&PlannedSlot> = after.difference(&before).collect();
@@ -269,10 +265,10 @@ pub fn started<A: Allocate>(
     let fresh = fresh(app, before.release, scale, None, allocate)?;
     let mut serving = before.clone();
     for (name, placement) in fresh.services {
-        let present = serving.services.entry(name.clone()).or_insert(Placement {
-            stopped: true,
-            ..Placement::default()
-        });
+        let present = serving
+            .services
+            .entry(name.clone())
+            .or_insert(Placement { stopped: true, ..Placement::default() });
         if present.stopped && only.is_none_or(|only| only == name) {
             *present = placement;
         }
@@ -305,7 +301,7 @@ mod tests {
     fn shop() -> App {
         let text = "app = \"shop\"\n\
             [services.web]\ncommand = \"gunicorn shop:app\"\nprocesses = 2\nafter = [\"cache\"]\n\
-            [services.cache]\ncommand = \"./cache\"\nlisten = \"port\"\n\
+            [services.cache]\ncommand = \"./cache\"\nlisten = \"port\"\npath = \"/cache\"\n\
             [services.queue]\ncommand = \"celery -A shop worker\"\nprocesses = 2\n";
         app::parse("skep.toml", text, &app::Layout::new("shop")).expect("the test's app file")
     }

@@ -155,8 +155,10 @@ impl Probe {
             Outcome::Answered { status, location, .. } => {
                 let why = match (status, location) {
                     (301 | 302 | 303 | 307 | 308, Some(to)) if to.starts_with("https:") => {
-                        format!("redirects to {to}: the app insists on https; name a health path \
-                                 that answers over http, or trust X-Forwarded-Proto")
+                        format!(
+                            "redirects to {to}: the app insists on https; name a health path \
+                                 that answers over http, or trust X-Forwarded-Proto"
+                        )
                     }
                     (301 | 302 | 303 | 307 | 308, Some(to)) => {
                         format!("redirects to {to}; `health` wants 2xx")

@@ -116,8 +116,7 @@ pub fn addresses(app: &App, listener: Option<&str>) -> Vec<String> {
             };
             addresses.push(format!("http://{host}{port}{path}"));
         }
-        addresses
-            .extend(service.hosts.iter().map(|host| format!("http://{host}{port}{path}")));
+        addresses.extend(service.hosts.iter().map(|host| format!("http://{host}{port}{path}")));
     }
     addresses
 }
@@ -131,9 +130,11 @@ pub fn claims(app: &App, listener: &str) -> Vec<(String, Option<String>, String,
             [] => vec![None],
             hosts => hosts.iter().map(|host| Some(host.to_ascii_lowercase())).collect(),
         };
-        claims.extend(hosts.into_iter().map(|host| {
-            (listener.to_owned(), host, service.path.clone(), name.clone())
-        }));
+        claims.extend(
+            hosts
+                .into_iter()
+                .map(|host| (listener.to_owned(), host, service.path.clone(), name.clone())),
+        );
     }
     claims
 }

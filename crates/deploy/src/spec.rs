@@ -43,8 +43,7 @@ pub fn slot_id(slot: &PlannedSlot) -> SlotId {
 
 /// Returns a service's name; the app file's reader has checked both parts.
 pub fn service_name(app: &str, service: &str) -> Result<ServiceName, DeployError> {
-    ServiceName::new(app, service)
-        .map_err(|error| Failure::from_error(Kind::Usage, &error).into())
+    ServiceName::new(app, service).map_err(|error| Failure::from_error(Kind::Usage, &error).into())
 }
 
 /// Returns where a slot's own socket is; `None` for a service that does not listen.
@@ -135,8 +134,7 @@ impl Prepared {
             (Listen::Port | Listen::Fixed(_), Some(port), _) => Some(port.to_string()),
             _ => None,
         };
-        let slot =
-            environment::Slot { number, port: port.as_deref(), runtime: Some(&runtime) };
+        let slot = environment::Slot { number, port: port.as_deref(), runtime: Some(&runtime) };
         let environment = self
             .environment(node, Purpose::Service { name: service_label, slot })
             .map_err(|error| error.failure(&std::collections::BTreeSet::new()))?;

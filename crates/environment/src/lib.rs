@@ -13,7 +13,7 @@
 //! | operator | `skep env:set` |
 //!
 //! - [`Environment::construct`] is pure: everything it knows is an argument. It refuses names and
-//!   values that no process could be given ([`check`]), names that Skep itself speaks through, and
+//!   values that no process could be given (`check`), names that Skep itself speaks through, and
 //!   an environment in which a required variable is missing ([`Missing`]).
 //! - Every variable remembers its layer, the file or command that set it, by whom and when, and
 //!   whether it is a secret: [`Environment::rows`]. The last row of a name is what processes get.

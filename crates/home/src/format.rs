@@ -126,7 +126,7 @@ impl Home {
             (self.proxy(), 0o711),
             (self.run(), 0o711),
             (self.slots(), 0o711),
-            (self.run().join("private"), 0o711),
+            (self.slot_runtimes(), 0o711),
         ] {
             disk::create_directory(&path, mode)?;
         }

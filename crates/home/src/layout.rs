@@ -139,9 +139,10 @@ impl Home {
         self.run().join("api.sock")
     }
 
-    /// A shim's control socket. `service` is `app.service`.
+    /// A shim's control socket. `service` is `app.service`. It lies in the shim's own directory,
+    /// which has the service's whole name: as the name of a socket that could be too long.
     pub fn shim_socket(&self, service: &str) -> PathBuf {
-        self.run().join(format!("{service}.shim"))
+        self.shim(service).join("control")
     }
 
     /// The directory of all slots' own sockets: the only one that the proxy's user may enter.
@@ -162,7 +163,12 @@ impl Home {
     /// A private directory of one slot, owned by its user (`XDG_RUNTIME_DIR`).
     pub fn slot_runtime(&self, service: &str, generation: u64, slot: u32) -> PathBuf {
         let short: String = service.chars().take(40).collect();
-        self.run().join("private").join(format!("{short}.g{generation}.{slot}"))
+        self.slot_runtimes().join(format!("{short}.g{generation}.{slot}"))
+    }
+
+    /// The directory of all slots' private directories.
+    pub fn slot_runtimes(&self) -> PathBuf {
+        self.run().join("private")
     }
 
     /// Build logs of one app.

@@ -120,14 +120,9 @@ impl Inner {
         self.services.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the services with a shim's directory or a shim's socket.
+    /// Returns the services with a shim's directory.
     fn known_to_disk(&self) -> Result<BTreeSet<ServiceName>, DiskError> {
-        let home = &self.config.home;
-        let names = names_in(&home.shims())?.into_iter().chain(
-            names_in(&home.run())?
-                .into_iter()
-                .filter_map(|name| Some(name.strip_suffix(".shim")?.to_owned())),
-        );
+        let names = names_in(&self.config.home.shims())?.into_iter();
         // What is not the name of a service is not ours to judge.
         Ok(names.filter_map(|name| ServiceName::from_file_name(&name).ok()).collect())
     }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{
-    DeployKind, DeployRequest, DeployStarted, PlanReply, ScaleRequest, UpRequest,
-};
+use api::{DeployKind, DeployRequest, DeployStarted, PlanReply, ScaleRequest, UpRequest};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -51,7 +49,7 @@ pub(super) async fn events(
     State(agent): State<Agent>,
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
-    match agent.inner.registry.feed(&id) {
+    match agent.feed(&id)? {
         Some(feed) => Ok(stream::lines(stream::of_feed(feed, (), false))),
         None => {
             let failure = Failure::new(Kind::Usage, format!("no deploy `{id}` is remembered"));
@@ -101,8 +99,7 @@ struct Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let agent = self.agent.clone();
-        let (app, deploy, who) =
-            (self.app.clone(), self.deploy.clone(), self.who.clone());
+        let (app, deploy, who) = (self.app.clone(), self.deploy.clone(), self.who.clone());
         tokio::spawn(async move {
             tracing::info!(app, deploy, "a foreground session ended");
             let cancelled = agent.cancel(&deploy).is_ok();

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::{
-    DeployStarted, EnvEntry, EnvExplain, EnvList, EnvRequest, RunPlan, RunRequest,
-};
+use api::{DeployStarted, EnvEntry, EnvExplain, EnvList, EnvRequest, RunPlan, RunRequest};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use deploy::records::Intent;
@@ -23,8 +21,9 @@ use crate::state::Agent;
 fn prepared(agent: &Agent, app: &str) -> Result<Prepared, Failure> {
     let record = agent.app(app)?;
     let Some(serving) = &record.serving else {
-        return Err(Failure::new(Kind::Usage, format!("{app} has no release yet"))
-            .hint("skep deploy"));
+        return Err(
+            Failure::new(Kind::Usage, format!("{app} has no release yet")).hint("skep deploy")
+        );
     };
     let release = agent.node().journal().release(app, serving.release)?;
     Ok(Prepared::read(agent.node(), release)?)
@@ -86,7 +85,7 @@ pub(super) async fn change(
     Path(app): Path<String>,
     Json(request): Json<EnvRequest>,
 ) -> Reply<DeployStarted> {
-    let record = agent.app(&app)?;
+    let record = agent.app_or_new(&app)?;
     let node = agent.node();
     let changes: Vec<Change> = request
         .changes
@@ -107,9 +106,8 @@ pub(super) async fn change(
     });
     let base = waiting.or(going_on).unwrap_or(head.current);
     let at = deploy::node::now();
-    let draft =
-        operator::draft(&node.store, &node.key, &app, base, &changes, (&request.who, &at))
-            .map_err(DeployError::from)?;
+    let draft = operator::draft(&node.store, &node.key, &app, base, &changes, (&request.who, &at))
+        .map_err(DeployError::from)?;
     let nothing = |message: String| {
         Ok(Json(DeployStarted { id: None, app: app.clone(), message: Some(message) }))
     };

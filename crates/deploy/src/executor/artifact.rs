@@ -17,11 +17,9 @@ use crate::records::{End, ReleaseRecord, ReleaseState};
 pub(super) fn identity(node: &Node, app: &str) -> Result<Identity, DeployError> {
     Ok(match node.user(app)? {
         None => Identity::Same,
-        Some(user) => Identity::User(release::BuildUser {
-            uid: user.uid,
-            gid: user.gid,
-            name: user.name,
-        }),
+        Some(user) => {
+            Identity::User(release::BuildUser { uid: user.uid, gid: user.gid, name: user.name })
+        }
     })
 }
 
@@ -66,11 +64,8 @@ impl Executor {
         let text = describe(&plan);
         let existed = plan.existing.is_some();
         let artifact = self.run_build(builder, plan).await?;
-        let text = if existed {
-            text
-        } else {
-            format!("{text}, {:.1} s", begun.elapsed().as_secs_f64())
-        };
+        let text =
+            if existed { text } else { format!("{text}, {:.1} s", begun.elapsed().as_secs_f64()) };
         self.feed.step(StepName::Build, StepState::Done, text);
         self.seed(&app, &artifact, &source).await?;
         let head = environment::operator::head(&self.node.store, &app.name)?;
@@ -88,17 +83,14 @@ impl Executor {
             failure: None,
             removed: false,
         };
-        let changed =
-            current.map_or(Vec::new(), |old| target::changes(&self.node, &old, &release));
+        let changed = current.map_or(Vec::new(), |old| target::changes(&self.node, &old, &release));
         self.add_release(ReleaseRecord { changed, ..release })?;
         Ok(None)
     }
 
     fn current_release(&self) -> Result<Option<ReleaseRecord>, DeployError> {
         match &self.record.from {
-            Some(from) => {
-                self.node.journal().release(&self.record.app, from.release).map(Some)
-            }
+            Some(from) => self.node.journal().release(&self.record.app, from.release).map(Some),
             None => Ok(None),
         }
     }

@@ -191,7 +191,8 @@ pub async fn bring_up_beside(
     let Some(new) = releases.get(&to.release) else {
         return bring_up(node, readiness, app).await;
     };
-    let roll = Roll::between(Some(from), to, releases.get(&from.release).map(|p| p.app()), new.app());
+    let roll =
+        Roll::between(Some(from), to, releases.get(&from.release).map(|p| p.app()), new.app());
     let spared = roll.replaced.into_iter().filter_map(|(old, _)| old).collect();
     bring_up_except(node, readiness, app, &spared).await
 }
@@ -221,14 +222,8 @@ async fn bring_up_except(
             let Some(service) = prepared.app().services.get(&slot.service).cloned() else {
                 continue;
             };
-            let address = spec::address(
-                node,
-                &app.name,
-                &slot.service,
-                service.listen,
-                slot.number,
-                placed,
-            );
+            let address =
+                spec::address(node, &app.name, &slot.service, service.listen, slot.number, placed);
             let probe = address.map(|address| Probe::of(&service, address));
             waits.spawn(async move {
                 let patience = std::time::Duration::from_millis(service.ready_timeout_ms);
@@ -266,20 +261,20 @@ async fn end_unclaimed(
     app: &AppRecord,
     spared: Option<&ServiceName>,
 ) -> Result<(), DeployError> {
-    let claimed: BTreeSet<(ServiceName, SlotId)> = app
-        .serving
-        .iter()
-        .flat_map(|serving| &serving.services)
-        .filter(|(_, placement)| !placement.stopped)
-        .filter_map(|(label, placement)| {
-            Some((ServiceName::new(&app.name, label).ok()?, placement))
-        })
-        .flat_map(|(name, placement)| {
-            placement.slots.iter().map(move |(number, slot)| {
-                (name.clone(), SlotId::new(slot.generation, *number))
+    let claimed: BTreeSet<(ServiceName, SlotId)> =
+        app.serving
+            .iter()
+            .flat_map(|serving| &serving.services)
+            .filter(|(_, placement)| !placement.stopped)
+            .filter_map(|(label, placement)| {
+                Some((ServiceName::new(&app.name, label).ok()?, placement))
             })
-        })
-        .collect();
+            .flat_map(|(name, placement)| {
+                placement.slots.iter().map(move |(number, slot)| {
+                    (name.clone(), SlotId::new(slot.generation, *number))
+                })
+            })
+            .collect();
     for handle in node.supervisor.services() {
         let name = handle.name().clone();
         if name.app() != app.name || spared == Some(&name) {
@@ -370,10 +365,8 @@ pub(super) fn retain(node: &Node, app: &str, current: u32) -> Result<(), DeployE
         if kept.contains(&release.artifact.id) {
             versions.insert(release.env_version);
         } else {
-            journal.put_release(
-                app,
-                &crate::records::ReleaseRecord { removed: true, ..release },
-            )?;
+            journal
+                .put_release(app, &crate::records::ReleaseRecord { removed: true, ..release })?;
         }
     }
     environment::operator::prune(&node.store, app, &versions)?;

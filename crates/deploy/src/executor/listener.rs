@@ -28,10 +28,9 @@ pub fn proxy_service() -> ServiceName {
 /// Reads `ADDR:PORT` or `:PORT`.
 pub(super) fn parse(text: &str) -> Result<SocketAddr, DeployError> {
     let address = match text.strip_prefix(':') {
-        Some(port) => port
-            .parse()
-            .ok()
-            .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)),
+        Some(port) => {
+            port.parse().ok().map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
+        }
         None => text.parse().ok(),
     };
     address.ok_or_else(|| {

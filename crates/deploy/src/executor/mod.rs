@@ -34,12 +34,12 @@ use crate::error::DeployError;
 use crate::feed::Feed;
 use crate::node::Node;
 use crate::readiness::Readiness;
-use crate::records::{DeployRecord, End, Phase, ReleaseRecord, ReleaseState, Serving};
+use crate::records::{DeployRecord, End, Intent, Phase, ReleaseRecord, ReleaseState, Serving};
 
 pub use boot::{
-    Known, bring_up, bring_up_beside, close_listener, close_unused_listeners, drain_limit_of, end_shims,
-    end_shims_except, expected_slots, follow_serving, remove_unclaimed, remove_unclaimed_except,
-    section_of,
+    Known, bring_up, bring_up_beside, close_listener, close_unused_listeners, drain_limit_of,
+    end_shims, end_shims_except, expected_slots, follow_serving, remove_unclaimed,
+    remove_unclaimed_except, section_of,
 };
 pub use listener::{check_claims, proxy_service};
 pub use preview::plan_of;
@@ -104,9 +104,14 @@ impl Executor {
 
     /// Runs the deploy to its end, which is in the store and in the feed when this returns.
     pub async fn run(mut self) -> End {
+        let begun = self.begin();
         self.feed.push(DeployEvent::Begun { deploy: self.summary("running") });
         self.before = Some(counters::read(&self.node.router, &self.record.app).await);
-        let end = match self.phases().await {
+        let phases = match begun {
+            Ok(()) => self.phases().await,
+            Err(error) => Err(error),
+        };
+        let end = match phases {
             Ok(end) => end,
             Err(error) => self.failed(error).await,
         };
@@ -127,6 +132,18 @@ impl Executor {
         };
         self.feed.push(DeployEvent::Ended { deploy: self.summary(state), failure });
         end
+    }
+
+    /// Notes what runs before anything is done; a deploy that is gone on with has it.
+    fn begin(&mut self) -> Result<(), DeployError> {
+        if self.record.phase != Phase::Queued {
+            return Ok(());
+        }
+        let from = self.node.journal().app(&self.record.app)?.and_then(|app| app.serving);
+        self.advance_with(Txn::new(), |record| {
+            record.phase = Phase::Build;
+            record.from = from;
+        })
     }
 
     async fn phases(&mut self) -> Result<End, DeployError> {
@@ -211,7 +228,17 @@ impl Executor {
 
     /// Returns the deploy in short, in a state's words.
     fn summary(&self, state: &str) -> DeploySummary {
-        summary(&self.record, self.release().as_ref(), state)
+        let mut summary = summary(&self.record, self.release().as_ref(), state);
+        let makes_release = matches!(
+            self.record.intent,
+            Intent::Deploy { .. } | Intent::Rollback { .. } | Intent::Environment { .. }
+        );
+        if state == "running" && makes_release && self.record.release.is_none() {
+            // The number that it will get: releases of an app are made one at a time.
+            let known = self.node.journal().app(&self.record.app).ok().flatten();
+            summary.to = Some(known.map_or(0, |app| app.last_release) + 1);
+        }
+        summary
     }
 
     fn release(&self) -> Option<ReleaseRecord> {

@@ -38,9 +38,7 @@ impl Releases {
     }
 
     fn get(&self, app: &str, number: u32) -> Result<&Prepared, DeployError> {
-        self.0
-            .get(&number)
-            .ok_or_else(|| DeployError::NoRelease { app: app.to_owned(), number })
+        self.0.get(&number).ok_or_else(|| DeployError::NoRelease { app: app.to_owned(), number })
     }
 }
 
@@ -161,9 +159,9 @@ impl Executor {
             let handle = self.handle(&slot.service)?;
             let id = slot_id(slot);
             let patience = Duration::from_millis(service.ready_timeout_ms);
-            waits.spawn(async move {
-                readiness::wait(&handle, id, &service, probe, patience).await
-            });
+            waits.spawn(
+                async move { readiness::wait(&handle, id, &service, probe, patience).await },
+            );
         }
         let mut reports = Vec::new();
         let mut failed: Vec<NotReady> = Vec::new();
@@ -200,11 +198,7 @@ impl Executor {
 
     /// Lets a slot that will be stopped before its successor starts finish its requests: new ones
     /// are held by the proxy until the successor is ready.
-    async fn step_aside(
-        &self,
-        slot: &PlannedSlot,
-        releases: &Releases,
-    ) -> Result<(), DeployError> {
+    async fn step_aside(&self, slot: &PlannedSlot, releases: &Releases) -> Result<(), DeployError> {
         let app = &self.record.app;
         let Some(before) = self.before_stage() else { return Ok(()) };
         let Some(service) = placement(before, slot)
@@ -312,8 +306,7 @@ impl Executor {
     /// Moves the symlink for humans.
     fn show_current(&self, releases: &Releases, to: &Serving) {
         if let Some(prepared) = releases.0.get(&to.release)
-            && let Err(error) =
-                release::switch_current(&self.node.home, &prepared.release.artifact)
+            && let Err(error) = release::switch_current(&self.node.home, &prepared.release.artifact)
         {
             // Nothing runs through it.
             self.feed.notice(format!("{error}"));

@@ -8,9 +8,7 @@ use super::{Executor, listener};
 use crate::error::DeployError;
 use crate::node::{Node, now};
 use crate::plan::{self, Allocate};
-use crate::records::{
-    End, Intent, Phase, ReleaseRecord, ReleaseState, Scale, Serving, key,
-};
+use crate::records::{End, Intent, Phase, ReleaseRecord, ReleaseState, Scale, Serving, key};
 
 /// Ports that slots bind by themselves: outside the ephemeral range of Linux (32768–60999), so
 /// that no outgoing connection takes one between two starts.
@@ -66,13 +64,6 @@ impl Executor {
     /// Makes the release, where the intent asks for one, and the stages. Returns an end when there
     /// is nothing to do.
     pub(super) async fn make_target(&mut self) -> Result<Option<End>, DeployError> {
-        if self.record.phase == Phase::Queued {
-            let from = self.node.journal().app(&self.record.app)?.and_then(|app| app.serving);
-            self.advance_with(Txn::new(), |record| {
-                record.phase = Phase::Build;
-                record.from = from;
-            })?;
-        }
         match self.record.intent.clone() {
             Intent::Deploy { directory, force } => self.build(&directory, force).await,
             Intent::Rollback { to } => self.roll_back(to),
@@ -150,15 +141,12 @@ impl Executor {
         release.who.clone_from(&self.record.who);
         release.at = now();
         let mut allocate = FromNode::new(&node)?;
-        let stage = plan::fresh(
-            &release.app,
-            number,
-            &scale,
-            self.record.from.as_ref(),
-            &mut allocate,
-        )?;
-        let (txn, _) =
-            journal.with_app(Txn::new(), &app, |app| app.last_release = number)?;
+        // Whoever deploys an app that is down wants it up; one service that was stopped by itself
+        // stays so.
+        let down = |serving: &&Serving| serving.services.values().all(|placed| placed.stopped);
+        let before = self.record.from.as_ref().filter(|serving| !down(serving));
+        let stage = plan::fresh(&release.app, number, &scale, before, &mut allocate)?;
+        let (txn, _) = journal.with_app(Txn::new(), &app, |app| app.last_release = number)?;
         let txn = txn.put_json(key::release(&app, number), &release);
         self.advance_with(txn, |record| {
             record.phase = Phase::Check;
@@ -240,6 +228,7 @@ impl Executor {
         self.feed.step(StepName::Check, StepState::Running, "");
         let release = self.release().ok_or_else(|| self.no_release())?;
         let app = &release.app;
+        refuse_users(app)?;
         environment::generated::ensure(&self.node.store, &self.node.key, app, &now())?;
         let prepared = crate::spec::Prepared::read(&self.node, release.clone())?;
         for name in app.services.keys() {
@@ -266,6 +255,22 @@ impl Executor {
         let number = self.record.release.unwrap_or_default();
         DeployError::NoRelease { app: self.record.app.clone(), number }
     }
+}
+
+/// Refuses `user`: a pushed repository must not choose whose files its processes may touch.
+fn refuse_users(app: &app::model::App) -> Result<(), DeployError> {
+    let Some((name, user)) =
+        app.services.iter().find_map(|(name, service)| Some((name, service.user.as_ref()?)))
+    else {
+        return Ok(());
+    };
+    let text = format!("`{name}` wants to run as `{user}`, which is not supported yet");
+    Err(Failure::new(Kind::Usage, text)
+        .cause(
+            "each app runs as a user of its own; which others it may be is for the operator to say",
+        )
+        .hint(format!("remove `user` from [services.{name}]"))
+        .into())
 }
 
 fn size(bytes: u64) -> String {
@@ -319,16 +324,13 @@ pub(crate) fn rollback_target(
 ) -> Result<ReleaseRecord, DeployError> {
     if let Some(number) = to {
         let found = releases.iter().find(|release| release.number == number);
-        let found =
-            found.ok_or_else(|| DeployError::NoRelease { app: app.to_owned(), number })?;
+        let found = found.ok_or_else(|| DeployError::NoRelease { app: app.to_owned(), number })?;
         return match found.state {
             ReleaseState::Good => Ok(found.clone()),
             ReleaseState::Pending if found.number == current.number => Ok(found.clone()),
             ReleaseState::Pending | ReleaseState::Failed => {
                 let text = format!("{app} v{number} never served well: it is no rollback target");
-                Err(Failure::new(Kind::Usage, text)
-                    .hint(format!("skep releases {app}"))
-                    .into())
+                Err(Failure::new(Kind::Usage, text).hint(format!("skep releases {app}")).into())
             }
         };
     }
@@ -351,9 +353,8 @@ pub(crate) fn rollback_target(
 pub(super) fn changes(node: &Node, old: &ReleaseRecord, new: &ReleaseRecord) -> Vec<String> {
     let mut changed = Vec::new();
     if old.artifact.id != new.artifact.id {
-        let environment = |release: &ReleaseRecord| {
-            release.artifact.environment.as_ref().map(|layer| layer.id)
-        };
+        let environment =
+            |release: &ReleaseRecord| release.artifact.environment.as_ref().map(|layer| layer.id);
         if environment(old) != environment(new) {
             changed.push("packages".to_owned());
         }
@@ -363,9 +364,8 @@ pub(super) fn changes(node: &Node, old: &ReleaseRecord, new: &ReleaseRecord) -> 
         changed.push("app file".to_owned());
     }
     if old.env_version != new.env_version {
-        let read = |version| {
-            environment::operator::read(&node.store, &node.key, &new.app.name, version)
-        };
+        let read =
+            |version| environment::operator::read(&node.store, &node.key, &new.app.name, version);
         match (read(old.env_version), read(new.env_version)) {
             (Ok(before), Ok(after)) => {
                 let names = before.differences(&after);

@@ -76,7 +76,14 @@ impl Executor {
             for slot in &old {
                 self.start_again(slot, before, releases).await?;
             }
-            boot::follow(&self.node, &self.readiness, &app, before, &releases.0, boot::Known::AsIs)?;
+            boot::follow(
+                &self.node,
+                &self.readiness,
+                &app,
+                before,
+                &releases.0,
+                boot::Known::AsIs,
+            )?;
             let section = self.section(before, releases)?;
             self.node.router.set_app(&app, section).await?;
         } else {
@@ -146,9 +153,11 @@ impl Executor {
         else {
             return;
         };
-        let in_use = self.node.journal().apps().is_ok_and(|apps| {
-            apps.iter().any(|app| app.listener.as_deref() == Some(listener))
-        });
+        let in_use = self
+            .node
+            .journal()
+            .apps()
+            .is_ok_and(|apps| apps.iter().any(|app| app.listener.as_deref() == Some(listener)));
         if !in_use {
             boot::close_listener(&self.node, listener).await;
         }

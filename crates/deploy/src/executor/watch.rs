@@ -36,16 +36,17 @@ impl Executor {
         self.remove_slots(&old).await?;
         self.mark_release(ReleaseState::Good, None)?;
         self.after(&to).await;
-        self.feed.step(StepName::Watch, StepState::Done, "");
+        if watched && !limit.is_zero() {
+            self.feed.step(StepName::Watch, StepState::Done, "no crash loop");
+        }
         Ok(End::Done)
     }
 
     fn watch_time(&self, to: &Serving, releases: &super::roll::Releases) -> Duration {
-        let new_release =
-            matches!(
-                self.record.intent,
-                Intent::Deploy { .. } | Intent::Rollback { .. } | Intent::Environment { .. }
-            );
+        let new_release = matches!(
+            self.record.intent,
+            Intent::Deploy { .. } | Intent::Rollback { .. } | Intent::Environment { .. }
+        );
         let policy = releases.0.get(&to.release).map(|prepared| prepared.app().deploy.watch_ms);
         Duration::from_millis(policy.filter(|_| new_release).unwrap_or(0))
     }
@@ -60,10 +61,8 @@ impl Executor {
         let deadline = Instant::now() + limit;
         let mut watches = JoinSet::new();
         for slot in slots {
-            let handle = self.node.supervisor.service(&service_name(
-                &self.record.app,
-                &slot.service,
-            )?);
+            let handle =
+                self.node.supervisor.service(&service_name(&self.record.app, &slot.service)?);
             let id = slot_id(slot);
             let label = format!("{}.{}", slot.service, slot.number);
             let first = handle.view().slots.get(&id).map_or(1, |state| state.starts);

@@ -129,11 +129,14 @@ impl<'a> Session<'a> {
         shell.env("PATH", std::env::join_paths(path).unwrap()).env("USER", USER);
 
         let output = Program::start(shell).finish(COMMAND_WITHIN).expect(0);
-        volatile::shown(&output.stdout, &Names {
-            address: (&address, ADDRESS),
-            directory: (self.directory.to_str().unwrap(), DIRECTORY),
-            home: (self.home.home().root().to_str().unwrap(), HOME),
-        })
+        volatile::shown(
+            &output.stdout,
+            &Names {
+                address: (&address, ADDRESS),
+                directory: (self.directory.to_str().unwrap(), DIRECTORY),
+                home: (self.home.home().root().to_str().unwrap(), HOME),
+            },
+        )
     }
 
     fn curl(&self) -> PathBuf {

@@ -18,7 +18,8 @@ struct Peer {
 impl Peer {
     fn of(installation: &Installation) -> Self {
         let path = installation.home.shim_socket(&service().file_name());
-        let listener = UnixListener::bind(path).unwrap();
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        let listener = UnixListener::from(disk::socket::bind_stream(&path, 0o600).unwrap());
         listener.set_nonblocking(true).unwrap();
         let hello = Hello {
             protocol: PROTOCOL,

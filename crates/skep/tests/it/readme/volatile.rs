@@ -105,15 +105,22 @@ fn is_digest(word: &str) -> bool {
 fn what_differs_is_taken_out_and_nothing_else() {
     for (line, expected) in [
         (" ✓ build    environment and code, 3.6 s      3.6 s", "✓ build environment and code, # #"),
-        ("live after 1.3 s · 0 failed · undo: skep rollback", "live after # · 0 failed · undo: skep rollback"),
+        (
+            "live after 1.3 s · 0 failed · undo: skep rollback",
+            "live after # · 0 failed · undo: skep rollback",
+        ),
         ("guestbook/web  v1  ready  1 (+2)  131M  0  1s", "guestbook/web v1 ready 1 (#) # 0 #"),
         ("v2  failed  2026-11-21 05:36  anna  files 19ddf09", "v2 failed # # anna files #"),
-        ("05:36:17.698 web.0 -- process 13938 ended: exit 0, after 16295 ms", "# web.0 -- process # ended: exit 0, after #"),
+        (
+            "05:36:17.698 web.0 -- process 13938 ended: exit 0, after 16295 ms",
+            "# web.0 -- process # ended: exit 0, after #",
+        ),
         ("GET /health 200 in 48 ms, exit 3, 4 starts", "GET /health 200 in # exit 3, 4 starts"),
         ("<h1>Second edition</h1> at 127.0.0.1:8000", "<h1>Second edition</h1> at 127.0.0.1:8000"),
     ] {
         assert_eq!(without_numbers(line), expected);
     }
-    let report = "  cause    it fell\n  log      last 2 of 9 lines\n             one\n  next     up\n";
+    let report =
+        "  cause    it fell\n  log      last 2 of 9 lines\n             one\n  next     up\n";
     assert_eq!(stable(report), "cause it fell\nlog\nnext up\n");
 }

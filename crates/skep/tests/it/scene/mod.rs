@@ -20,7 +20,7 @@ use testkit::{Output, Program, Skep, TempHome, wait_until};
 use crate::support::port::Port;
 
 /// How long a test waits for what must happen, on a machine that is busy with other tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_skep");

@@ -9,6 +9,9 @@ use testkit::wait_for;
 
 use super::{PATIENCE, Scene};
 
+/// What builds of one app take turns by; it stays.
+const LOCK: &str = ".lock";
+
 /// Everything that a change of an app could leave behind. Two of the same installation are equal
 /// when nothing was started, ended or left between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +44,8 @@ impl Rest {
         files.extend(names(&home.run().join("private")));
         let apps = names(&home.artifacts());
         let stages = apps.iter().flat_map(|app| {
-            names(&home.artifacts().join(app)).into_iter().filter(|name| name.starts_with('.'))
+            let names = names(&home.artifacts().join(app)).into_iter();
+            names.filter(|name| name.starts_with('.') && name != LOCK)
         });
         Self {
             slots: slots.collect(),
