@@ -266,14 +266,21 @@ async fn expect(
 async fn take_over(agent: &Agent, apps: Vec<AppRecord>) {
     let node = agent.node();
     let mut taken_over = Vec::new();
+    let mut sections = Vec::new();
     for app in apps {
         let deploy = node.journal().deploy(&app.name);
         agent.hold(&app.name, deploy.as_ref().ok().and_then(Option::as_ref));
-        if let Err(error) = take_over_app(agent, &app).await {
-            agent.problem(&app.name, Some(format!("{}: {}", app.name, Failure::from(error))));
+        match routes_of(agent, &app) {
+            Ok(section) => sections.push((app.name.clone(), section)),
+            Err(error) => {
+                let text = format!("{}: {}", app.name, Failure::from(error));
+                agent.problem(&app.name, Some(text));
+            }
         }
         taken_over.push((app, deploy));
     }
+    let acknowledged = node.router.begin(sections).await;
+    agent.problem("routes", acknowledged.err().map(|error| error.to_string()));
     for (app, deploy) in taken_over {
         let agent = agent.clone();
         tokio::spawn(async move {
@@ -290,16 +297,12 @@ async fn take_over(agent: &Agent, apps: Vec<AppRecord>) {
     }
 }
 
-/// Gives the proxies an app's routes. Slots that run are routed to at once: they were ready when
-/// the agent before this one went, or answer behind their held socket as soon as they can.
-async fn take_over_app(agent: &Agent, app: &AppRecord) -> Result<(), DeployError> {
+/// Returns an app's routes. Slots that run are routed to at once: they were ready when the agent
+/// before this one went, or answer behind their held socket as soon as they can.
+fn routes_of(agent: &Agent, app: &AppRecord) -> Result<routing::Section, DeployError> {
     let node = agent.node();
     executor::follow_serving(node, &agent.inner.readiness, app, Known::AsIs)?;
-    let section = executor::section_of(node, &agent.inner.readiness, app)?;
-    if section != routing::Section::default() {
-        node.router.set_app(&app.name, section).await?;
-    }
-    Ok(())
+    executor::section_of(node, &agent.inner.readiness, app)
 }
 
 async fn bring_up(agent: &Agent, app: &AppRecord) -> Result<(), DeployError> {

@@ -6,6 +6,7 @@ use api::EnvLayer;
 use logs::{Filter, Reader, Start, Stream};
 use report::{Failure, Kind};
 
+use crate::listening;
 use crate::readiness::NotReady;
 use crate::spec::Prepared;
 
@@ -87,7 +88,7 @@ pub fn never_ready(
 /// Returns where the slot's processes listen, if that is not where they were asked to.
 fn listens_elsewhere(failed: &NotReady, state: &control::shim::SlotState) -> Option<String> {
     let process = state.process?;
-    let found = listening_sockets(process.pid);
+    let found = listening::ports(process.pid).unwrap_or_default();
     let silent = failed.probes.iter().any(|(text, _)| {
         text.starts_with("nothing") || text.starts_with("no answer") || text.starts_with("no HTTP")
     });
@@ -97,56 +98,8 @@ fn listens_elsewhere(failed: &NotReady, state: &control::shim::SlotState) -> Opt
     Some(format!(
         "process {} listens on {}, not on the socket it was given",
         process.pid,
-        found.join(", ")
+        found.iter().map(|port| format!("port {port}")).collect::<Vec<_>>().join(", ")
     ))
-}
-
-/// Returns the TCP addresses that a process or its children listen on.
-fn listening_sockets(pid: u32) -> Vec<String> {
-    let mut inodes = Vec::new();
-    let mut pending = vec![pid];
-    /// Enough for any pre-fork server's tree.
-    const MAX_PROCESSES: usize = 256;
-    let mut seen = 0;
-    while let Some(pid) = pending.pop() {
-        seen += 1;
-        if seen > MAX_PROCESSES {
-            break;
-        }
-        let children = format!("/proc/{pid}/task/{pid}/children");
-        if let Ok(text) = std::fs::read_to_string(children) {
-            pending.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
-        }
-        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
-        for entry in entries.flatten() {
-            let Ok(link) = std::fs::read_link(entry.path()) else { continue };
-            let text = link.to_string_lossy().into_owned();
-            if let Some(inode) = text.strip_prefix("socket:[").and_then(|t| t.strip_suffix(']')) {
-                inodes.push(inode.to_owned());
-            }
-        }
-    }
-    let mut found = Vec::new();
-    for table in ["tcp", "tcp6"] {
-        let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")) else {
-            continue;
-        };
-        for line in text.lines().skip(1) {
-            let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            /// `TCP_LISTEN` in the kernel's table.
-            const LISTEN: &str = "0A";
-            if let [_, local, _, LISTEN, _, _, _, _, _, inode, ..] = words.as_slice()
-                && inodes.iter().any(|known| known == inode)
-                && let Some(port) = local.rsplit(':').next()
-                && let Ok(port) = u16::from_str_radix(port, 16)
-            {
-                found.push(format!("port {port}"));
-            }
-        }
-    }
-    found.sort();
-    found.dedup();
-    found
 }
 
 /// Returns the last lines that a release's processes wrote.

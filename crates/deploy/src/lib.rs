@@ -26,6 +26,7 @@ mod error;
 pub mod executor;
 mod feed;
 mod journal;
+mod listening;
 pub mod node;
 pub mod plan;
 pub mod probe;

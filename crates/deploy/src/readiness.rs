@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use app::model::{Ready, Service};
 use control::SlotId;
-use control::proxy::EndpointId;
+use control::proxy::{EndpointAddress, EndpointId};
 use control::shim::{ExitStatus, Phase, SlotState};
 use routing::Router;
 use supervise::{ServiceHandle, ServiceView};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::listening;
 use crate::probe::{Outcome, Probe, Verdict};
 
 /// How long one probe may take. A server that is starting is silent until it serves, so this is
@@ -81,7 +82,12 @@ pub async fn wait(
                     }
                 };
                 match probe.judge(&outcome) {
-                    Verdict::Ready(text) => return Ok(ReadyReport { text }),
+                    Verdict::Ready(text) if is_own_answer(probe, &state) => {
+                        return Ok(ReadyReport { text });
+                    }
+                    Verdict::Ready(_) => {
+                        watched.note("another process answers on the slot's port".to_owned());
+                    }
                     Verdict::NotReady(text) => watched.note(text),
                 }
                 let pause = match outcome {
@@ -117,6 +123,14 @@ pub async fn wait(
 
 fn too_late(patience: Duration) -> String {
     format!("not ready after {} s", patience.as_secs_f64())
+}
+
+/// Returns whether an answer can have come from the slot: a socket that its shim made is its own,
+/// a port may be anybody's. Where nobody can tell, it counts.
+fn is_own_answer(probe: &Probe, state: &SlotState) -> bool {
+    let EndpointAddress::Tcp(address) = probe.address else { return true };
+    let ports = state.process.and_then(|process| listening::ports(process.pid));
+    ports.is_none_or(|ports| ports.contains(&address.port()))
 }
 
 /// What a slot that was asked about turned out to be.

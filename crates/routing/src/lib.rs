@@ -3,6 +3,7 @@
 //! A [`Router`] owns the node's whole [`control::proxy::RouteTable`], made of one section an app.
 //! Each change of a section is a new, higher revision, sent to every live proxy. What it promises:
 //!
+//! - No proxy is sent a table before [`Router::begin`]: each goes on with what it has.
 //! - [`Router::set_app`] returns when every live proxy has the revision in force. A proxy that
 //!   dies meanwhile is not waited for; one that is started meanwhile is. No proxy at all, or one
 //!   that stays silent, is a failure and never taken for an acknowledgement.

@@ -75,6 +75,7 @@ pub struct Cut {
 }
 
 enum Command {
+    Begin { sections: Vec<(String, Section)>, done: oneshot::Sender<Result<Revision, RoutingError>> },
     SetApp { app: String, section: Section, done: oneshot::Sender<Result<Revision, RoutingError>> },
     SetReady { app: String, endpoint: EndpointId, ready: bool },
     Listen { name: String, socket: Arc<OwnedFd> },
@@ -108,6 +109,19 @@ impl Router {
         let owner = Owner::new(epoch, hello, instances.clone());
         tokio::spawn(owner.run(receiver, instances));
         Self { commands }
+    }
+
+    /// Sets the routes of all apps at once and waits until every live proxy has them in force.
+    ///
+    /// Before this no proxy is sent a table: one that is incomplete would take routes away from
+    /// the apps that are missing in it, and proxies have those of the agent before.
+    pub async fn begin(&self, sections: Vec<(String, Section)>) -> Result<Revision, RoutingError> {
+        let (done, answer) = oneshot::channel();
+        self.commands
+            .send(Command::Begin { sections, done })
+            .await
+            .map_err(|_| RoutingError::Ending)?;
+        answer.await.map_err(|_| RoutingError::Ending)?
     }
 
     /// Replaces the routes of an app and waits until every live proxy has them in force.
@@ -204,6 +218,8 @@ struct Collecting<T, D> {
 
 struct Owner {
     table: Table,
+    /// The table is complete and may be sent.
+    has_begun: bool,
     hello: Hello,
     listeners: BTreeMap<String, Arc<OwnedFd>>,
     proxies: BTreeMap<SlotId, Proxy>,
@@ -219,6 +235,7 @@ impl Owner {
     fn new(epoch: u32, hello: Hello, instances: watch::Receiver<Vec<ProxyInstance>>) -> Self {
         let mut owner = Self {
             table: Table::new(epoch),
+            has_begun: false,
             hello,
             listeners: BTreeMap::new(),
             proxies: BTreeMap::new(),
@@ -270,12 +287,24 @@ impl Owner {
 
     fn command(&mut self, command: Command) {
         match command {
+            Command::Begin { sections, done } => {
+                for (app, section) in sections {
+                    self.table.set(&app, section);
+                }
+                self.has_begun = true;
+                self.broadcast_table();
+                if self.table.is_empty() {
+                    // Nobody waits for routes, and no proxy need live.
+                    let _ = done.send(Ok(self.table.revision()));
+                } else {
+                    self.await_acks(done);
+                }
+            }
             Command::SetApp { app, section, done } => {
                 if self.table.set(&app, section) {
                     self.broadcast_table();
                 }
-                let deadline = Instant::now() + ACK_PATIENCE;
-                self.acks.push(AckWaiter { revision: self.table.revision(), deadline, done });
+                self.await_acks(done);
             }
             Command::SetReady { app, endpoint, ready } => {
                 if self.table.change(&app, |section| section.set_ready(&endpoint, ready)) {
@@ -321,6 +350,11 @@ impl Owner {
                 self.counters.insert(id, collecting);
             }
         }
+    }
+
+    fn await_acks(&mut self, done: oneshot::Sender<Result<Revision, RoutingError>>) {
+        let deadline = Instant::now() + ACK_PATIENCE;
+        self.acks.push(AckWaiter { revision: self.table.revision(), deadline, done });
     }
 
     fn take_id(&mut self) -> u64 {
@@ -464,6 +498,9 @@ impl Owner {
     }
 
     fn send_table(&self, proxy: &Proxy) {
+        if !self.has_begun {
+            return;
+        }
         let (revision, table) = (self.table.revision(), self.table.compose());
         order(proxy, Request::Routes { revision, table });
     }

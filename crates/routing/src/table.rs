@@ -30,6 +30,11 @@ impl Table {
         self.revision
     }
 
+    /// Returns whether no app has routes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sections.is_empty()
+    }
+
     /// Replaces an app's section; returns whether anything changed.
     pub(crate) fn set(&mut self, app: &str, section: Section) -> bool {
         let changed = if section == Section::default() {

@@ -113,16 +113,12 @@ impl TempHome {
         if self.binary.is_none() || !self.home().format_file().exists() {
             return Vec::new();
         }
-        let mut failed = Vec::new();
-        for arguments in [&["down", "--all"][..], &["agent:stop"]] {
-            let output = self.skep().start(arguments).finish_within(STOP_WITHIN);
-            match output {
-                Ok(output) if output.code == Some(0) => {}
-                Ok(output) => failed.push(format!("skep {}: {output}", arguments.join(" "))),
-                Err(why) => failed.push(format!("skep {}: {why}", arguments.join(" "))),
-            }
+        let output = self.skep().start(["agent:stop", "--all"]).finish_within(STOP_WITHIN);
+        match output {
+            Ok(output) if output.code == Some(0) => Vec::new(),
+            Ok(output) => vec![format!("skep agent:stop --all: {output}")],
+            Err(why) => vec![format!("skep agent:stop --all: {why}")],
         }
-        failed
     }
 
     fn make_directory(&self, path: &Path, mode: u32) {

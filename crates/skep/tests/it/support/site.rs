@@ -150,15 +150,15 @@ impl Site {
     /// exactly one main process, which is the one that `ps` names, there is none beside them, and
     /// the agent knows of no problem.
     fn is_settled(&self) -> Result<(), String> {
+        let listed = self.skep(&["ps", "--json"]);
+        let rows: Vec<ProcessRow> = serde_json::from_str(&listed.stdout)
+            .map_err(|_| format!("no list of processes: {listed}"))?;
         let overview = self.skep(&["agent:status", "--json"]);
         let overview: Overview = serde_json::from_str(&overview.stdout)
             .map_err(|_| format!("no answer of the agent: {overview}"))?;
         if !overview.ready || !overview.problems.is_empty() {
             return Err(format!("{overview:?}"));
         }
-        let listed = self.skep(&["ps", "--json"]);
-        let rows: Vec<ProcessRow> = serde_json::from_str(&listed.stdout)
-            .map_err(|_| format!("no list of processes: {listed}"))?;
         let mut listed = BTreeMap::new();
         for row in &rows {
             let (SlotPhase::Ready, Some(pid)) = (row.phase, row.pid) else {

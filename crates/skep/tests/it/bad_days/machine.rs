@@ -1,0 +1,134 @@
+//! The machine's own bad days: no space, files of another version.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use crate::scene::{Rest, Scene, TinyApp, assert_says, is_root};
+
+/// A small filesystem below a home.
+struct SmallDisk<'a> {
+    scene: &'a Scene,
+    path: PathBuf,
+}
+
+impl<'a> SmallDisk<'a> {
+    /// Mounts one of so many megabytes where the home will be; `None` where one may not mount.
+    fn under(scene: &'a Scene, megabytes: u32) -> Option<Self> {
+        let path = scene.home.home().root().to_owned();
+        std::fs::create_dir_all(&path).unwrap();
+        let options = std::ffi::CString::new(format!("size={megabytes}m,mode=0711")).unwrap();
+        match mount("tmpfs", &path, "tmpfs", MountFlags::NOSUID, options.as_c_str()) {
+            Ok(()) => Some(Self { scene, path }),
+            Err(errno) => {
+                eprintln!("not tested, failed to mount a small disk: {errno}");
+                None
+            }
+        }
+    }
+
+    fn free_bytes(&self) -> u64 {
+        let stat = rustix::fs::statvfs(&self.path).unwrap();
+        stat.f_bavail * stat.f_frsize
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        for failure in self.scene.home.stop() {
+            eprintln!("{failure}");
+        }
+        // Lazily: what is still open goes with whoever has it open.
+        let _ = unmount(&self.path, UnmountFlags::DETACH);
+    }
+}
+
+#[test]
+fn a_full_disk_stops_a_deploy_and_nothing_else() {
+    if !is_root() {
+        // Mounting one needs root.
+        return;
+    }
+    let scene = Scene::new();
+    let Some(disk) = SmallDisk::under(&scene, 60) else { return };
+    let good = TinyApp::new("shop");
+    good.write(&scene.source);
+    scene.up();
+    let rest = Rest::with(&scene, &[("shop", 1)]);
+
+    // Known before anything is built: twice the source does not fit.
+    let large = scene.source.join("large.bin");
+    let bytes = disk.free_bytes() * 2 / 3;
+    std::fs::write(&large, vec![7; bytes as usize]).unwrap();
+    let output = scene.run(&["deploy"]).expect(1);
+    assert_says(&output, &["not enough space", "MB free", "MB needed", "df -h"]);
+    assert!(scene.releases("shop").len() == 1);
+    rest.wait(&scene);
+    std::fs::remove_file(&large).unwrap();
+
+    // Not known before: a build step that writes without end.
+    good.with_section("[build]\nsteps = [\"cat /dev/zero > assets.bin\"]")
+        .released("two")
+        .write(&scene.source);
+    let output = scene.run(&["deploy"]).expect(1);
+    assert_says(&output, &["build step", "No space left on device"]);
+    rest.wait(&scene);
+    scene.get("/").expect(200, "release one");
+
+    // The app itself fills it: whatever the agent can still do, v1 serves, and afterwards all is
+    // well again.
+    let filler = scene.home.home().root().join("filler");
+    let _ = std::fs::write(&filler, vec![0; disk.free_bytes() as usize + 4096]);
+    good.released("three").write(&scene.source);
+    let output = scene.run(&["deploy"]);
+    assert_ne!(output.code, Some(0), "{output}");
+    assert_says(&output, &["space"]);
+    scene.get("/").expect(200, "release one");
+    std::fs::remove_file(&filler).unwrap();
+    scene.run(&["deploy"]).expect(0);
+    scene.get("/").expect(200, "release three");
+    let number = scene.current("shop").unwrap();
+    Rest::with(&scene, &[("shop", number)]);
+}
+
+#[test]
+fn state_of_a_newer_version_is_left_alone() {
+    let good = TinyApp::new("shop");
+    let scene = Scene::serving(&good);
+    let home = scene.home.home();
+    scene.run(&["agent:stop"]).expect(0);
+
+    let format = std::fs::read_to_string(home.format_file()).unwrap();
+    std::fs::write(home.format_file(), format.replace("skep-home 1", "skep-home 2")).unwrap();
+    for words in [&["ps"][..], &["deploy"], &["up", "--detach"], &["agent:run"]] {
+        let output = scene.run(words);
+        assert_eq!(output.code, Some(64), "{words:?}: {output}");
+        assert_says(&output, &["format 2", "newer `skep`"]);
+    }
+    // What runs does not care.
+    scene.get("/").expect(200, "release one");
+    std::fs::write(home.format_file(), &format).unwrap();
+
+    // The store's own version is at byte 60 of the file, see sqlite.org/fileformat.html.
+    let mut store = std::fs::File::options().read(true).write(true).open(home.store()).unwrap();
+    let mut version = [0; 4];
+    store.seek(SeekFrom::Start(60)).unwrap();
+    store.read_exact(&mut version).unwrap();
+    assert_eq!(u32::from_be_bytes(version), 1);
+    store.seek(SeekFrom::Start(60)).unwrap();
+    store.write_all(&2_u32.to_be_bytes()).unwrap();
+    let output = scene.run(&["agent:run"]).expect(64);
+    assert_says(&output, &["store.db", "newer `skep`"]);
+    let output = scene.run(&["ps"]);
+    assert_ne!(output.code, Some(0), "{output}");
+    assert_says(&output, &["newer"]);
+    scene.get("/").expect(200, "release one");
+    store.seek(SeekFrom::Start(60)).unwrap();
+    store.write_all(&version).unwrap();
+    drop(store);
+
+    // Back with the old files: everything as it was.
+    scene.run(&["deploy"]).expect(0);
+    Rest::with(&scene, &[("shop", 1)]);
+}
