@@ -15,7 +15,7 @@ use crate::state::Agent;
 impl Agent {
     /// Takes on a request: it runs now, or waits for its turn.
     pub(crate) fn submit(&self, request: DeployRequest) -> Result<DeployStarted, Failure> {
-        let app = self.app_of(&request)?;
+        let app = Self::app_of(&request)?;
         let journal = self.node().journal();
         if !matches!(request.kind, DeployKind::Deploy { .. }) {
             self.app(&app)?;
@@ -61,7 +61,7 @@ impl Agent {
         }
     }
 
-    fn app_of(&self, request: &DeployRequest) -> Result<String, Failure> {
+    fn app_of(request: &DeployRequest) -> Result<String, Failure> {
         match (&request.kind, &request.app) {
             (DeployKind::Deploy { directory, .. }, named) => {
                 let app = app::load(directory.as_ref()).map_err(Failure::from)?;

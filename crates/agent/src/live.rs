@@ -81,7 +81,7 @@ impl Agent {
     pub(crate) fn processes(&self, app: &AppRecord) -> Vec<ProcessRow> {
         let mut rows = Vec::new();
         let mut shown = std::collections::BTreeSet::new();
-        let wanted = self.wanted(app);
+        let wanted = Self::wanted(app);
         for handle in self.node().supervisor.services() {
             if handle.name().app() != app.name {
                 continue;
@@ -123,7 +123,7 @@ impl Agent {
     }
 
     /// Returns the slots that an app shall have, with their releases.
-    fn wanted(&self, app: &AppRecord) -> BTreeMap<EndpointId, u32> {
+    fn wanted(app: &AppRecord) -> BTreeMap<EndpointId, u32> {
         let services = app.serving.iter().flat_map(|serving| &serving.services);
         services
             .filter(|(_, placement)| !placement.stopped)
@@ -206,10 +206,7 @@ impl Agent {
                 ReleaseState::Pending => {
                     let is_going_on =
                         going_on.as_ref().is_some_and(|d| d.release == Some(release.number));
-                    match is_going_on {
-                        true => api::ReleaseState::Pending,
-                        false => api::ReleaseState::Failed,
-                    }
+                    if is_going_on { api::ReleaseState::Pending } else { api::ReleaseState::Failed }
                 }
                 ReleaseState::Good if current == Some(release.number) => api::ReleaseState::Current,
                 ReleaseState::Good => api::ReleaseState::Good,

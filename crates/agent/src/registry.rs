@@ -116,7 +116,8 @@ impl Registry {
                 return Some(Cancelled::Running);
             }
             if let Some(index) = queue.waiting.iter().position(|waiting| waiting.record.id == id) {
-                return queue.waiting.remove(index).map(Cancelled::Waiting);
+                let waiting = queue.waiting.remove(index)?;
+                return Some(Cancelled::Waiting(Box::new(waiting)));
             }
         }
         None
@@ -129,5 +130,5 @@ pub(crate) enum Cancelled {
     /// It hears of it at its next step.
     Running,
     /// It never began.
-    Waiting(Waiting),
+    Waiting(Box<Waiting>),
 }

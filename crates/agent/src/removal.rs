@@ -134,7 +134,7 @@ impl Agent {
     }
 
     /// Brings an archived app back, stopped.
-    pub(crate) async fn restore(&self, archive: &Path) -> Result<String, Failure> {
+    pub(crate) fn restore(&self, archive: &Path) -> Result<String, Failure> {
         let failed = |error: disk::DiskError| Failure::from_error(Kind::Failed, &error);
         let bytes = disk::read_limited(&archive.join("records.json"), MAX_RECORDS_BYTES).map_err(
             |error| {

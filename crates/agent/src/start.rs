@@ -2,7 +2,6 @@
 
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -220,7 +219,7 @@ async fn watch_own_shim(
 fn proxy_user(
     store: &Store,
     users: Users,
-    program: &PathBuf,
+    program: &std::path::Path,
     not_enforced: &mut Vec<String>,
 ) -> Result<Option<deploy::users::User>, Failure> {
     if let Users::Own = users
@@ -339,7 +338,11 @@ async fn finish_or_undo(
         release.failure = Some(failure.message.clone());
         journal.put_release(&app.name, &release)?;
     }
-    let brought_up = bring_up(agent, app).await;
+    let mut brought_up = bring_up(agent, app).await;
+    if brought_up.is_ok() {
+        // A shim that had died too has come back with all that it was expected to keep.
+        brought_up = executor::remove_unclaimed(node, app).await;
+    }
     let record = journal.end(&record, deploy::records::End::Failed(Box::new(failure.clone())))?;
     if let Some(feed) = agent.inner.registry.feed(&record.id) {
         let deploy = executor::summary(&record, None, "failed");

@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn lines_that_are_none_say_nothing() {
         let inodes = HashSet::from(["1234".to_owned()]);
-        let line = "  0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1234 1";
+        let line =
+            "  0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1234 1";
         assert_eq!(listening_port(line, &inodes), Some(8080));
         assert_eq!(listening_port(&line.replace("0A", "01"), &inodes), None);
         assert_eq!(listening_port("  0: x", &inodes), None);

@@ -5,6 +5,7 @@
 //! beside the old, which replaced in place, which retired.
 //! Applying a plan and planning again gives an empty one, which the tests hold.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::model::{App, Listen, Service};
@@ -235,10 +236,9 @@ pub fn scaled<A: Allocate>(
         let placement = serving.services.entry(name.clone()).or_default();
         placement.slots.retain(|number, _| *number < count);
         for number in 0..count {
-            if !placement.slots.contains_key(&number) {
+            if let Entry::Vacant(vacant) = placement.slots.entry(number) {
                 let generation = allocate.generation()?;
-                let slot = place(service, before.release, generation, allocate)?;
-                placement.slots.insert(number, slot);
+                vacant.insert(place(service, before.release, generation, allocate)?);
             }
         }
     }

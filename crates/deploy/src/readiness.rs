@@ -329,24 +329,21 @@ impl Follower {
             // However long it takes: the shim restarts it for ever, and so do we ask.
             let patience = Duration::from_secs(3600);
             let probe = Some(self.probe.clone());
-            match wait(&self.handle, slot, &self.service, probe, patience).await {
-                Ok(_) => {
-                    let view = self.handle.view();
-                    let state = view.slots.get(&slot);
-                    ready_start = state.filter(|s| s.phase == Phase::Running).map(|s| s.starts);
-                    if ready_start.is_some() {
-                        self.tell(true).await;
-                    }
+            if wait(&self.handle, slot, &self.service, probe, patience).await.is_ok() {
+                let view = self.handle.view();
+                let state = view.slots.get(&slot);
+                ready_start = state.filter(|s| s.phase == Phase::Running).map(|s| s.starts);
+                if ready_start.is_some() {
+                    self.tell(true).await;
                 }
-                Err(_) => {
-                    // Given up for now (a crash loop, stopped): look again when it changes.
-                    let was = self.handle.view().slots.get(&slot).cloned();
-                    let mut views = self.handle.watch();
-                    let changed = views.wait_for(|view| view.slots.get(&slot) != was.as_ref());
-                    if changed.await.is_err() {
-                        return;
-                    }
-                }
+                continue;
+            }
+            // Given up for now (a crash loop, stopped): look again when it changes.
+            let was = self.handle.view().slots.get(&slot).cloned();
+            let mut views = self.handle.watch();
+            let changed = views.wait_for(|view| view.slots.get(&slot) != was.as_ref());
+            if changed.await.is_err() {
+                return;
             }
         }
     }

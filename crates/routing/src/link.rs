@@ -63,7 +63,9 @@ pub(crate) async fn run(
                     return;
                 }
                 let ended = converse(from, &mut channel, &mut orders, &news).await;
-                if news.send(News { from, what: What::Down }).await.is_err() || ended == Ended::Dismissed {
+                if news.send(News { from, what: What::Down }).await.is_err()
+                    || ended == Ended::Dismissed
+                {
                     return;
                 }
             }

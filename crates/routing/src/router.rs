@@ -75,14 +75,39 @@ pub struct Cut {
 }
 
 enum Command {
-    Begin { sections: Vec<(String, Section)>, done: oneshot::Sender<Result<Revision, RoutingError>> },
-    SetApp { app: String, section: Section, done: oneshot::Sender<Result<Revision, RoutingError>> },
-    SetReady { app: String, endpoint: EndpointId, ready: bool },
-    Listen { name: String, socket: Arc<OwnedFd> },
-    Unlisten { name: String },
-    Drain { endpoints: Vec<EndpointId>, progress: watch::Sender<Vec<InFlight>>, done: oneshot::Sender<()> },
-    Cut { endpoints: Vec<EndpointId>, done: oneshot::Sender<Cut> },
-    Counters { done: oneshot::Sender<Vec<ServiceCounters>> },
+    Begin {
+        sections: Vec<(String, Section)>,
+        done: oneshot::Sender<Result<Revision, RoutingError>>,
+    },
+    SetApp {
+        app: String,
+        section: Section,
+        done: oneshot::Sender<Result<Revision, RoutingError>>,
+    },
+    SetReady {
+        app: String,
+        endpoint: EndpointId,
+        ready: bool,
+    },
+    Listen {
+        name: String,
+        socket: Arc<OwnedFd>,
+    },
+    Unlisten {
+        name: String,
+    },
+    Drain {
+        endpoints: Vec<EndpointId>,
+        progress: watch::Sender<Vec<InFlight>>,
+        done: oneshot::Sender<()>,
+    },
+    Cut {
+        endpoints: Vec<EndpointId>,
+        done: oneshot::Sender<Cut>,
+    },
+    Counters {
+        done: oneshot::Sender<Vec<ServiceCounters>>,
+    },
 }
 
 /// Handle of the one owner of the node's routes; clones share it.
@@ -100,13 +125,9 @@ impl std::fmt::Debug for Command {
 impl Router {
     /// Starts the owner. `epoch` must be higher than at every start before; `instances` are the
     /// live proxies, kept up to date by the caller.
-    pub fn spawn(
-        epoch: u32,
-        hello: Hello,
-        instances: watch::Receiver<Vec<ProxyInstance>>,
-    ) -> Self {
+    pub fn spawn(epoch: u32, hello: Hello, instances: watch::Receiver<Vec<ProxyInstance>>) -> Self {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
-        let owner = Owner::new(epoch, hello, instances.clone());
+        let owner = Owner::new(epoch, hello, &instances);
         tokio::spawn(owner.run(receiver, instances));
         Self { commands }
     }
@@ -232,7 +253,7 @@ struct Owner {
 }
 
 impl Owner {
-    fn new(epoch: u32, hello: Hello, instances: watch::Receiver<Vec<ProxyInstance>>) -> Self {
+    fn new(epoch: u32, hello: Hello, instances: &watch::Receiver<Vec<ProxyInstance>>) -> Self {
         let mut owner = Self {
             table: Table::new(epoch),
             has_begun: false,
@@ -486,8 +507,7 @@ impl Owner {
             let from = (slot, instance.start);
             tokio::spawn(link::run(from, socket, hello, receiver, self.news.0.clone()));
             let instance = instance.clone();
-            self.proxies
-                .insert(slot, Proxy { instance, orders, applied: None, connected: false });
+            self.proxies.insert(slot, Proxy { instance, orders, applied: None, connected: false });
         }
     }
 

@@ -20,10 +20,7 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(epoch: u32) -> Self {
-        Self {
-            sections: BTreeMap::new(),
-            revision: Revision(u64::from(epoch) << COUNTER_BITS),
-        }
+        Self { sections: BTreeMap::new(), revision: Revision(u64::from(epoch) << COUNTER_BITS) }
     }
 
     pub(crate) fn revision(&self) -> Revision {
@@ -37,11 +34,13 @@ impl Table {
 
     /// Replaces an app's section; returns whether anything changed.
     pub(crate) fn set(&mut self, app: &str, section: Section) -> bool {
-        let changed = if section == Section::default() {
-            self.sections.remove(app).is_some()
+        let known = self.sections.get(app);
+        let changed = known.map_or(section != Section::default(), |known| *known != section);
+        if section == Section::default() {
+            self.sections.remove(app);
         } else {
-            self.sections.insert(app.to_owned(), section.clone()).as_ref() != Some(&section)
-        };
+            self.sections.insert(app.to_owned(), section);
+        }
         if changed {
             self.revision.0 += 1;
         }

@@ -11,13 +11,8 @@ const LISTEN: &str = "0A";
 
 /// Returns the process that holds `address`, for people; `None` when it cannot be seen.
 pub(crate) fn find(address: SocketAddr) -> Option<String> {
-    // An IPv6 wildcard listener holds the port of every IPv4 address too.
-    let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .flat_map(|text| listeners(&text, address))
-        .map(|inode| format!("socket:[{inode}]"))
-        .collect();
+    let inodes: Vec<String> =
+        inodes(address).into_iter().map(|inode| format!("socket:[{inode}]")).collect();
     if inodes.is_empty() {
         return None;
     }
@@ -27,6 +22,16 @@ pub(crate) fn find(address: SocketAddr) -> Option<String> {
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
         .find(|pid| holds(*pid, &inodes))
         .map(|pid| format!("process {pid} ({})", command(pid)))
+}
+
+/// Returns the inodes of the listeners that keep others from `address`.
+pub(crate) fn inodes(address: SocketAddr) -> Vec<u64> {
+    // An IPv6 wildcard listener holds the port of every IPv4 address too.
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .flat_map(|text| listeners(&text, address))
+        .collect()
 }
 
 /// Returns the inodes of the sockets in `/proc/net/tcp` or `tcp6` that listen where `address` is.

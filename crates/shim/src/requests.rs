@@ -153,13 +153,23 @@ impl Keeper {
         if self.context.shared.len() >= MAX_SHARED {
             return Answer::Refused(format!("{MAX_SHARED} listeners are the most of one service"));
         }
-        match sockets::bind_shared(listener.address) {
+        match self.recover_listener(&listener).map_or_else(
+            || sockets::bind_shared(listener.address),
+            Ok,
+        ) {
             Ok(fd) => {
                 self.keep_listener(listener, fd);
                 Answer::Listener(self.context.shared.len() - 1)
             }
             Err(error) => Answer::Refused(chain(&error)),
         }
+    }
+
+    /// Returns the listener on this address that processes of ours have had from an earlier shim,
+    /// if it and all who kept its descriptors died together.
+    fn recover_listener(&self, listener: &SharedListener) -> Option<OwnedFd> {
+        let mut processes = self.slots.iter().flat_map(Slot::processes);
+        processes.find_map(|pid| steal::shared_listener(pid, listener.address))
     }
 
     fn keep_listener(&mut self, listener: SharedListener, fd: OwnedFd) {

@@ -64,7 +64,7 @@ pub(super) async fn restore(
     State(agent): State<Agent>,
     Json(request): Json<api::RestoreRequest>,
 ) -> Reply<AppDetail> {
-    let name = agent.restore(request.archive.as_ref()).await?;
+    let name = agent.restore(request.archive.as_ref())?;
     let app = agent.app(&name)?;
     Ok(Json(agent.detail(&app)?))
 }

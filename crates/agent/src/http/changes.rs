@@ -49,13 +49,11 @@ pub(super) async fn events(
     State(agent): State<Agent>,
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
-    match agent.feed(&id)? {
-        Some(feed) => Ok(stream::lines(stream::of_feed(feed, (), false))),
-        None => {
-            let failure = Failure::new(Kind::Usage, format!("no deploy `{id}` is remembered"));
-            Err(Failed(failure.hint("skep releases shows how deploys ended")))
-        }
-    }
+    let feed = agent.feed(&id)?.ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("no deploy `{id}` is remembered"))
+            .hint("skep releases shows how deploys ended")
+    })?;
+    Ok(stream::lines(stream::of_feed(feed, (), false)))
 }
 
 pub(super) async fn cancel(

@@ -4,6 +4,8 @@
 //! A new message or field gets a new file; `SKEP_BLESS=1` writes files that are missing and never
 //! changes one that is there.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod proxy;
 mod shim;
 
@@ -16,15 +18,15 @@ use serde::de::DeserializeOwned;
 
 /// Compares a message with its file.
 pub(crate) fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, message: &T) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/v1").join(format!("{name}.json"));
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/v1").join(format!("{name}.json"));
     if std::env::var_os("SKEP_BLESS").is_some() && !path.exists() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let text = serde_json::to_string_pretty(message).unwrap();
         std::fs::write(&path, text + "\n").unwrap();
     }
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| {
-        panic!("{}: {error}; SKEP_BLESS=1 writes it", path.display())
-    });
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; SKEP_BLESS=1 writes it", path.display()));
     let read: T = serde_json::from_str(&text).unwrap();
     assert_eq!(read, *message, "{name} does not parse to what it was");
     let kept: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -38,7 +40,8 @@ fn assert_contains(name: &str, written: &serde_json::Value, kept: &serde_json::V
         (serde_json::Value::Object(written), serde_json::Value::Object(kept)) => {
             for (key, value) in kept {
                 let here = written.get(key);
-                let here = here.unwrap_or_else(|| panic!("{name}: `{key}` is not written any more"));
+                let here =
+                    here.unwrap_or_else(|| panic!("{name}: `{key}` is not written any more"));
                 assert_contains(&format!("{name}.{key}"), here, value);
             }
         }

@@ -123,12 +123,15 @@ pub fn section_of(
 
 /// Returns the recipes of every slot that an app may have, by service: what it serves, and what a
 /// deploy that is going on has started. Given to the supervisor before it adopts anything.
+///
+/// What a deploy had started before a reboot is gone, and is not to come back by being expected: a
+/// new shim starts what it is told of and cannot find.
 pub fn expected_slots(
     node: &Node,
     app: &AppRecord,
 ) -> Result<BTreeMap<ServiceName, Vec<SlotSpec>>, DeployError> {
     let journal = node.journal();
-    let deploy = journal.deploy(&app.name)?;
+    let deploy = journal.deploy(&app.name)?.filter(|deploy| deploy.boot_id == node.boot_id);
     let stages = deploy.iter().flat_map(|deploy| deploy.from.iter().chain(&deploy.stages));
     let servings: Vec<&Serving> = app.serving.iter().chain(stages).collect();
     let releases = releases(node, &app.name, &servings)?;
@@ -192,7 +195,7 @@ pub async fn bring_up_beside(
         return bring_up(node, readiness, app).await;
     };
     let roll =
-        Roll::between(Some(from), to, releases.get(&from.release).map(|p| p.app()), new.app());
+        Roll::between(Some(from), to, releases.get(&from.release).map(Prepared::app), new.app());
     let spared = roll.replaced.into_iter().filter_map(|(old, _)| old).collect();
     bring_up_except(node, readiness, app, &spared).await
 }

@@ -38,6 +38,12 @@ fn look(view: &ServiceView, slot: SlotId) -> Option<Outcome> {
     }
 }
 
+fn unknown() -> Failure {
+    Failure::new(Kind::Failed, "nobody knows how the release command ended")
+        .cause("its shim was lost while it ran; it may have finished, or stopped half-way")
+        .hint("look at what it changes (the database), then deploy again: it runs once more")
+}
+
 impl Executor {
     pub(super) async fn run_release_command(&mut self) -> Result<(), DeployError> {
         let release = self.release().ok_or_else(|| self.no_release())?;
@@ -82,14 +88,14 @@ impl Executor {
                 let _ = handle.remove(slot).await;
                 return self.advance(Phase::Start, Txn::new());
             }
-            Ok(Outcome::Ended(exit)) if exit.status == ExitStatus::Unknown => self.unknown(),
+            Ok(Outcome::Ended(exit)) if exit.status == ExitStatus::Unknown => unknown(),
             Ok(Outcome::Ended(exit)) => {
                 Failure::new(Kind::Failed, format!("the release command failed: {}", exit.status))
             }
             Ok(Outcome::NotStarted(why)) => {
                 Failure::new(Kind::Failed, "the release command could not be started").cause(why)
             }
-            Ok(Outcome::Lost) => self.unknown(),
+            Ok(Outcome::Lost) => unknown(),
             Err(_) => {
                 self.end_release_command(slot).await;
                 let limit = patience.as_secs();
@@ -105,12 +111,6 @@ impl Executor {
             lines => failure.detail("log", lines.join("\n")),
         }
         .into())
-    }
-
-    fn unknown(&self) -> Failure {
-        Failure::new(Kind::Failed, "nobody knows how the release command ended")
-            .cause("its shim was lost while it ran; it may have finished, or stopped half-way")
-            .hint("look at what it changes (the database), then deploy again: it runs once more")
     }
 
     /// Stops a release command that nobody waits for any more, and waits for its end.

@@ -4,12 +4,9 @@
 //! listener by `pidfd_getfd`, their pipes through `/proc/PID/fd`), where we may; what is still
 //! missing then makes the slot `incomplete` until its next start.
 
-use std::fs;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use control::shim::{Exit, ExitStatus, Process, SlotSocket, SlotSpec};
-use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 use std::time::Duration;
 
 use super::{Next, Slot, Stage, Start};
@@ -18,9 +15,8 @@ use crate::context::Context;
 use crate::holdings::{Holdings, reopen_pipe};
 use crate::journal::{Past, Record};
 use crate::poll::{Interest, Token};
-use crate::process;
 use crate::restart::{Life, restarts};
-use crate::sockets;
+use crate::steal;
 use crate::survivors::Survivor;
 
 impl Slot {
@@ -162,58 +158,7 @@ fn recover(holdings: &mut Holdings, spec: &SlotSpec, survivor: &Survivor) {
         if let SlotSocket::Unix { path, .. } = &spec.socket
             && holdings.socket.is_none()
         {
-            holdings.socket = steal_listener(pid, Path::new(path));
+            holdings.socket = steal::slot_listener(pid, Path::new(path));
         }
-    }
-}
-
-/// Duplicates the listener on `path` out of process `pid`.
-fn steal_listener(pid: u32, path: &Path) -> Option<OwnedFd> {
-    let name = path.file_name()?.to_str()?;
-    let inodes = listening_inodes(&fs::read_to_string("/proc/net/unix").ok()?, name);
-    let pidfd = process::open(pid)?;
-    for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()?.filter_map(Result::ok) {
-        let Ok(link) = fs::read_link(entry.path()) else { continue };
-        if !inodes.iter().any(|inode| link.as_os_str() == format!("socket:[{inode}]").as_str()) {
-            continue;
-        }
-        let number = entry.file_name().to_str()?.parse().ok()?;
-        let stolen = pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty()).ok()?;
-        rustix::io::fcntl_setfd(&stolen, rustix::io::FdFlags::CLOEXEC).ok()?;
-        if sockets::is_listener(&stolen) {
-            return Some(stolen);
-        }
-    }
-    None
-}
-
-/// Returns the inodes of unix sockets that listen at a path that ends in `name`, whatever the
-/// directory was called when they were bound.
-fn listening_inodes(text: &str, name: &str) -> Vec<String> {
-    /// `__SO_ACCEPTCON`.
-    const LISTENING: &str = "00010000";
-    text.lines()
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-            // Num RefCount Protocol Flags Type St Inode Path
-            let (flags, inode, path) = (fields.get(3)?, fields.get(6)?, fields.get(7)?);
-            let is_it = *flags == LISTENING && path.rsplit('/').next() == Some(name);
-            is_it.then(|| (*inode).to_owned())
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn listeners_are_known_by_their_name() {
-        let text = "Num       RefCount Protocol Flags    Type St Inode Path\n\
-            0: 00000002 00000000 00010000 0001 01 11 /proc/self/fd/5/g1.0\n\
-            0: 00000002 00000000 00000000 0001 03 12 /proc/self/fd/5/g1.0\n\
-            0: 00000002 00000000 00010000 0001 01 13 /proc/self/fd/5/g1.01\n\
-            0: 00000002 00000000 00010000 0001 01 14\n";
-        assert_eq!(listening_inodes(text, "g1.0"), ["11"]);
     }
 }

@@ -41,9 +41,10 @@ pub(crate) async fn run(Arguments { all }: Arguments, context: &Context) -> Resu
     let stopped = parts::stop_agent(&home)?;
     match (stopped, output.format) {
         (Stopped::Now, Format::Text) => {
-            output.say(match all {
-                true => "the agent is stopped; nothing of this installation runs any more",
-                false => "the agent is stopped; services go on",
+            output.say(if all {
+                "the agent is stopped; nothing of this installation runs any more"
+            } else {
+                "the agent is stopped; services go on"
             });
             output.hint("skep agent:start, or any command that needs it, starts it again");
         }
