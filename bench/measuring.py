@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TICK = os.sysconf("SC_CLK_TCK")
 
 # No single wait of a measurement is longer; the first build may fetch packages.
-PATIENCE = 120.0
+PATIENCE = 60.0
 
 
 def skep_program() -> pathlib.Path:
@@ -196,6 +196,7 @@ class Awaited:
     def __init__(self, address, path: str, wanted: str):
         self.at = None
         self._stop = False
+        self._what = f"{path} of {address} to answer {wanted}"
         self._thread = threading.Thread(target=self._ask, args=(address, path, wanted))
         self._thread.start()
 
@@ -211,7 +212,7 @@ class Awaited:
         self._thread.join(PATIENCE)
         self._stop = True
         if self.at is None:
-            sys.exit("the new release was never seen")
+            sys.exit(f"gave up waiting for {self._what}")
         return self.at
 
 

@@ -163,7 +163,8 @@ async fn compose(home: &Home) -> Result<Agent, Failure> {
     let apps = node.journal().apps().map_err(Failure::from)?;
     expect(&node, &apps, &discovered, &recipe).await?;
     let agent = Agent::new(node, cgroup_base, not_enforced);
-    let listeners: Vec<String> = apps.iter().filter_map(|app| app.listener.clone()).collect();
+    let serving = apps.iter().filter(|app| app.serving.is_some());
+    let listeners: Vec<String> = serving.filter_map(|app| app.listener.clone()).collect();
     for (name, socket) in proxy::start(&agent.node().supervisor, recipe, &listeners).await? {
         agent.node().router.listen(&name, socket).await;
     }

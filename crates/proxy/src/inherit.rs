@@ -64,7 +64,7 @@ pub(crate) fn take() -> Result<Vec<(String, OwnedFd)>, InheritError> {
         .filter(|count| (1..=MAX_DESCRIPTORS).contains(count))
         .ok_or(InheritError::Count)?;
     let names = variable("LISTEN_FDNAMES");
-    let names = split_names(&names);
+    let names = control::shim::decode_listener_names(&names);
     if names.len() != count as usize {
         return Err(InheritError::Names { names: names.len(), count: count as usize });
     }
@@ -83,45 +83,4 @@ pub(crate) fn take() -> Result<Vec<(String, OwnedFd)>, InheritError> {
         descriptors.push((name, fd));
     }
     Ok(descriptors)
-}
-
-/// Splits `LISTEN_FDNAMES`. Names are separated by colons, and those of listeners hold some
-/// themselves (`0.0.0.0:8000`, `[::]:8000`): a piece that cannot stand alone is part of an address.
-fn split_names(text: &str) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    let mut address = String::new();
-    for piece in text.split(':') {
-        if address.is_empty() && !begins_an_address(piece) {
-            names.push(piece.to_owned());
-            continue;
-        }
-        if !address.is_empty() {
-            address.push(':');
-        }
-        address.push_str(piece);
-        if address.parse::<std::net::SocketAddr>().is_ok() {
-            names.push(std::mem::take(&mut address));
-        }
-    }
-    if !address.is_empty() {
-        names.push(address);
-    }
-    names
-}
-
-fn begins_an_address(piece: &str) -> bool {
-    piece.starts_with('[') || piece.parse::<std::net::Ipv4Addr>().is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_keep_their_colons() {
-        let names = split_names("slot:0.0.0.0:8000:[::1]:80:127.0.0.1:1");
-        assert_eq!(names, ["slot", "0.0.0.0:8000", "[::1]:80", "127.0.0.1:1"]);
-        assert_eq!(split_names("slot"), ["slot"]);
-        assert_eq!(split_names("slot:[::]:8000"), ["slot", "[::]:8000"]);
-    }
 }

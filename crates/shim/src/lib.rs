@@ -74,6 +74,7 @@ mod slot;
 mod sockets;
 mod spawn;
 mod startup;
+mod steal;
 mod survivors;
 mod tree;
 

@@ -15,6 +15,7 @@ use crate::lines::Tail;
 use crate::slot::Slot;
 use crate::sockets;
 use crate::spawn::MAX_SOCKETS;
+use crate::steal;
 
 /// Most slots of one service; each costs some eight descriptors.
 const MAX_SLOTS: usize = 1024;
@@ -153,10 +154,9 @@ impl Keeper {
         if self.context.shared.len() >= MAX_SHARED {
             return Answer::Refused(format!("{MAX_SHARED} listeners are the most of one service"));
         }
-        match self.recover_listener(&listener).map_or_else(
-            || sockets::bind_shared(listener.address),
-            Ok,
-        ) {
+        let bound = sockets::bind_shared(listener.address)
+            .or_else(|error| self.recover_listener(&listener).ok_or(error));
+        match bound {
             Ok(fd) => {
                 self.keep_listener(listener, fd);
                 Answer::Listener(self.context.shared.len() - 1)
@@ -168,8 +168,9 @@ impl Keeper {
     /// Returns the listener on this address that processes of ours have had from an earlier shim,
     /// if it and all who kept its descriptors died together.
     fn recover_listener(&self, listener: &SharedListener) -> Option<OwnedFd> {
-        let mut processes = self.slots.iter().flat_map(Slot::processes);
-        processes.find_map(|pid| steal::shared_listener(pid, listener.address))
+        let slots = self.slots.iter().flat_map(Slot::processes);
+        let survivors = self.survivors.iter().flat_map(|survivor| survivor.tree.processes());
+        slots.chain(survivors).find_map(|pid| steal::shared_listener(pid, listener.address))
     }
 
     fn keep_listener(&mut self, listener: SharedListener, fd: OwnedFd) {

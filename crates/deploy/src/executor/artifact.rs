@@ -55,9 +55,13 @@ impl Executor {
             self.feed.step(StepName::Build, StepState::Skipped, text);
             return Ok(Some(End::Done));
         }
-        let notices = plan.notices.clone();
-        for notice in notices {
-            self.feed.notice(notice);
+        let environment_stays =
+            plan.environment.as_ref().is_some_and(|environment| environment.existing.is_some());
+        if !environment_stays {
+            // They were said when it was made.
+            for notice in &plan.notices {
+                self.feed.notice(notice.clone());
+            }
         }
         let begun = Instant::now();
         let label = plan.source_label();

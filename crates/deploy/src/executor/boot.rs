@@ -392,7 +392,8 @@ pub async fn close_unused_listeners(node: &Node) {
         .flat_map(|app| {
             let deploy = node.journal().deploy(&app.name).ok().flatten();
             let coming = deploy.and_then(|deploy| deploy.listener);
-            app.listener.clone().into_iter().chain(coming)
+            let own = app.listener.clone().filter(|_| app.serving.is_some());
+            own.into_iter().chain(coming)
         })
         .collect();
     let open: Vec<String> =

@@ -98,14 +98,14 @@ pub(super) async fn open(
     }
     if let Some(text) = executor.wanted_listener()? {
         check_claims(&executor.node, app, Some(&text))?;
-        open_one(executor, parse(&text)?).await?;
+        open_one(executor, parse(&text)?).await.map_err(|error| taken(&text, error))?;
         return Ok(Some(text));
     }
     if let Users::Own = executor.node.users {
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
         let text = address.to_string();
         check_claims(&executor.node, app, Some(&text))?;
-        open_one(executor, address).await?;
+        open_one(executor, address).await.map_err(|error| taken(&text, error))?;
         return Ok(Some(text));
     }
     for port in FIRST_PORT..FIRST_PORT + TRIED_PORTS {
@@ -124,6 +124,17 @@ pub(super) async fn open(
     Err(Failure::new(Kind::Failed, format!("no port between {FIRST_PORT} and {last} is free"))
         .hint("choose one: skep deploy --listen :PORT")
         .into())
+}
+
+/// Says in the user's words that an address cannot be had, and by whom it is taken.
+fn taken(address: &str, error: DeployError) -> DeployError {
+    let DeployError::Supervise(SuperviseError::Refused { reason, .. }) = error else {
+        return error;
+    };
+    Failure::new(Kind::Failed, format!("{address} cannot be listened on"))
+        .cause(reason)
+        .hint(format!("choose another address: skep deploy --listen :{}", FIRST_PORT + 80))
+        .into()
 }
 
 async fn open_one(executor: &mut Executor, address: SocketAddr) -> Result<(), DeployError> {

@@ -242,7 +242,14 @@ impl Executor {
         let free = disk::free_bytes(&self.node.home.artifacts())?;
         let declared = app.env.len();
         let text = format!("{declared}/{declared} variables, {} free", size(free));
-        let txn = Txn::new();
+        // Kept even if this deploy fails: it was chosen, or asked for, once. What serves moves to it
+        // with the switch.
+        let mut txn = Txn::new();
+        if self.record.from.is_none() {
+            let app = self.record.app.clone();
+            let keep = |app: &mut crate::records::AppRecord| app.listener.clone_from(&listener);
+            (txn, _) = self.node.journal().with_app(txn, &app, keep)?;
+        }
         self.advance_with(txn, |record| {
             record.phase = Phase::Release;
             record.listener = listener;

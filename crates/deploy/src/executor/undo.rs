@@ -153,11 +153,10 @@ impl Executor {
         else {
             return;
         };
-        let in_use = self
-            .node
-            .journal()
-            .apps()
-            .is_ok_and(|apps| apps.iter().any(|app| app.listener.as_deref() == Some(listener)));
+        let in_use = self.node.journal().apps().is_ok_and(|apps| {
+            apps.iter()
+                .any(|app| app.serving.is_some() && app.listener.as_deref() == Some(listener))
+        });
         if !in_use {
             boot::close_listener(&self.node, listener).await;
         }

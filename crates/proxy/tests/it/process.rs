@@ -45,13 +45,14 @@ fn it_takes_its_sockets_from_the_shim_and_ends_with_0() {
         control_fd.as_raw_fd(),
         public_fd.as_raw_fd()
     );
+    let names = format!("slot:{}", control::shim::encode_listener_name(&address.to_string()));
     let mut child = Command::new("bash")
         .args(["-c", &script, "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "process::entry", "--nocapture"])
         .env(HOME, directory.path())
         .env("LISTEN_FDS", "2")
-        .env("LISTEN_FDNAMES", format!("slot:{address}"))
+        .env("LISTEN_FDNAMES", names)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()

@@ -18,6 +18,7 @@ mod life;
 
 pub(crate) use descriptors::duplicate;
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -124,6 +125,11 @@ impl Slot {
     /// Returns whether no process of it can be alive.
     pub(crate) fn is_empty(&self) -> bool {
         self.start.is_none()
+    }
+
+    /// Returns its live processes.
+    pub(crate) fn processes(&self) -> BTreeSet<u32> {
+        self.start.as_ref().map(|start| start.tree.processes()).unwrap_or_default()
     }
 
     /// Returns whether a request to start it again is to be followed.

@@ -13,6 +13,7 @@ mod bad_days;
 mod commands;
 mod context;
 mod deploys;
+mod documents;
 mod kills;
 mod lists;
 mod load;
