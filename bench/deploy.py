@@ -126,7 +126,8 @@ class Peer:
             "SECRET_KEY": "not a secret",
             "PIP_CACHE_DIR": str(directory / "pip"),
         }
-        self.shell([str(python), "-m", "venv", "venv"])
+        if environment == "shared":
+            self.shell([str(python), "-m", "venv", "venv"])
         self.shell(["sh", "-c", PEER_DEPLOY, "sh", "0", environment])
         self.socket = self.root / "socket"
         self.gunicorn = None
@@ -136,9 +137,9 @@ class Peer:
 
     def boot(self) -> float:
         """Starts gunicorn and returns the seconds to its first answer."""
-        # What a file of the first release brings is what HUP keeps; see bench/README.md.
         self.socket.unlink(missing_ok=True)
-        options = ["--bind", f"unix:{self.socket}", "--pid", "pid", "--chdir", "current"]
+        options = ["--bind", f"unix:{self.socket}", "--pid", str(self.root / "pid")]
+        options += ["--chdir", "current"]
         began = time.monotonic()
         self.gunicorn = subprocess.Popen(
             [self.root / "current/venv/bin" / GUNICORN[0], *options, *GUNICORN[1:]],

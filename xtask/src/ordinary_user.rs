@@ -151,7 +151,10 @@ fn test_binary(line: &str) -> Option<TestBinary> {
         let (_, rest) = line.split_once(&format!("\"{key}\":\""))?;
         rest.split_once('"').map(|(value, _)| value)
     };
-    if value("reason") != Some("compiler-artifact") || !line.contains("\"test\":true}") {
+    // A target says whether it can be tested, the profile whether this file is the test.
+    let (_, profile) = line.split_once("\"profile\":{")?;
+    let (profile, _) = profile.split_once('}')?;
+    if value("reason") != Some("compiler-artifact") || !profile.contains("\"test\":true") {
         return None;
     }
     Some(TestBinary {
@@ -169,7 +172,7 @@ mod tests {
         let line = |test: &str, executable: &str| {
             format!(
                 "{{\"reason\":\"compiler-artifact\",\"manifest_path\":\"/r/crates/shim/Cargo.toml\",\
-                 \"target\":{{\"kind\":[\"lib\"],\"test\":true}},\
+                 \"target\":{{\"kind\":[\"bin\"],\"test\":true}},\
                  \"profile\":{{\"opt_level\":\"0\",\"test\":{test}}},\
                  \"filenames\":[],\"executable\":{executable}}}"
             )
@@ -178,6 +181,7 @@ mod tests {
         assert_eq!(binary.executable, Path::new("/t/shim-1"));
         assert_eq!(binary.directory, Path::new("/r/crates/shim"));
         assert!(test_binary(&line("false", "null")).is_none());
+        assert!(test_binary(&line("false", "\"/t/skep\"")).is_none());
         assert!(test_binary("{\"reason\":\"build-finished\",\"success\":true}").is_none());
     }
 }

@@ -270,6 +270,18 @@ impl Agent {
         }
     }
 
+    /// Returns whether a deploy has ended well.
+    pub(crate) fn succeeded(&self, id: &str) -> bool {
+        let ended = self.node().journal().ended(id).ok().flatten();
+        matches!(ended.and_then(|record| record.end), Some(End::Done))
+    }
+
+    /// Returns whether nothing of an app is to run.
+    pub(crate) fn is_down(&self, app: &str) -> bool {
+        let serving = self.app(app).ok().and_then(|app| app.serving);
+        serving.is_none_or(|serving| serving.services.values().all(|found| found.stopped))
+    }
+
     /// Waits for the end of a deploy.
     pub(crate) async fn ended(&self, id: &str) {
         let Some(feed) = self.inner.registry.feed(id) else { return };

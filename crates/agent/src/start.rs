@@ -152,6 +152,7 @@ async fn compose(home: &Home) -> Result<Agent, Failure> {
     let router = Router::spawn(epoch as u32, hello, instances);
     let node = Node {
         home: home.clone(),
+        installation: installation.id.clone(),
         boot_id,
         store,
         key: Arc::new(key),

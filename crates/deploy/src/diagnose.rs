@@ -73,12 +73,21 @@ pub fn never_ready(
             None => "nothing served before".to_owned(),
         },
     );
+    if let Some(path) = unwritable(&log, &prepared.release.artifact.code_directory) {
+        let text = format!(
+            "`{path}` is a part of the release, which is read-only: what the app writes is `data`"
+        );
+        let declared = prepared.app().data.iter().map(ToString::to_string);
+        let all: Vec<String> =
+            declared.chain([path]).map(|path| format!("\"{path}\"")).collect();
+        failure = failure.cause(text).hint(format!("data = [{}] in skep.toml", all.join(", ")));
+    }
     if let Some(name) = exception.and_then(|found| found.missing_variable) {
         let known = prepared.app().env.contains_key(&name);
         let layer = if known { "declared without a value" } else { "not set" };
         failure = failure
             .cause(format!("the variable `{name}` is {layer} for {app}"))
-            .hint(format!("skep env:set {name} -a {app}"));
+            .hint(format!("skep env:set {app} {name}"));
     } else {
         failure = failure.hint(format!("skep logs {app}/{service} --release v{number}"));
     }
@@ -117,6 +126,24 @@ pub fn last_lines(directory: &Path, release: u32) -> Vec<String> {
     lines
 }
 
+/// Words with which programs say that they may not write a file they name.
+const DENIALS: [&str; 4] = ["Permission denied", "Read-only file system", "EACCES", "EROFS"];
+
+/// Returns the file or directory of the release that a process has tried to write last, as it is
+/// named in `data`.
+fn unwritable(lines: &[String], code: &Path) -> Option<String> {
+    let denied = |line: &&String| DENIALS.iter().any(|words| line.contains(words));
+    lines.iter().rev().filter(denied).find_map(|line| {
+        let quoted = line.split(['\'', '"', '`']).skip(1).step_by(2);
+        quoted.map(Path::new).find_map(|path| {
+            let inside = path.strip_prefix(code).ok()?;
+            // A file among others is their directory's: caches and uploads come in numbers.
+            let text = inside.to_str().filter(|text| !text.is_empty())?;
+            Some(text.split_once('/').map_or(text, |(directory, _)| directory).to_owned())
+        })
+    })
+}
+
 /// A Python exception found in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Exception {
@@ -126,14 +153,27 @@ struct Exception {
     missing_variable: Option<String>,
 }
 
-/// Finds the last traceback and the last of its frames that lies in the app's own code.
+/// Finds the last traceback that goes through the app's own code; one that does not if there is no
+/// other: gunicorn's master adds one of its own, which says only that a worker failed.
 fn python_exception(lines: &[String], code: &Path) -> Option<Exception> {
+    let begins = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.contains("Traceback (most recent call last)"))
+        .map(|(number, _)| number);
+    let found: Vec<(bool, Exception)> =
+        begins.filter_map(|begin| traceback(&lines[begin + 1..], code)).collect();
+    let own = found.iter().rposition(|(is_own, _)| *is_own);
+    let chosen = own.or(found.len().checked_sub(1))?;
+    found.into_iter().nth(chosen).map(|(_, exception)| exception)
+}
+
+/// Reads one traceback and whether a frame of it lies in the app's own code.
+fn traceback(lines: &[String], code: &Path) -> Option<(bool, Exception)> {
     let code = code.to_string_lossy();
-    let begin =
-        lines.iter().rposition(|line| line.contains("Traceback (most recent call last)"))?;
     let mut frame = None;
     let mut error = None;
-    for line in &lines[begin + 1..] {
+    for line in lines {
         let trimmed = line.trim_start();
         if let Some(rest) = trimmed.strip_prefix("File \"") {
             let mut parts = rest.splitn(2, "\", line ");
@@ -150,11 +190,12 @@ fn python_exception(lines: &[String], code: &Path) -> Option<Exception> {
     }
     let error = error?;
     let missing_variable = missing_variable(&error);
+    let is_own = frame.is_some();
     let text = match frame {
         Some(frame) => format!("{error} at {frame}"),
         None => error,
     };
-    Some(Exception { text, missing_variable })
+    Some((is_own, Exception { text, missing_variable }))
 }
 
 /// `KeyError: 'STRIPE_KEY'` names what `os.environ[…]` did not find.

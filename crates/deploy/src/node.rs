@@ -16,6 +16,8 @@ use crate::users::{User, Users};
 pub struct Node {
     /// Where everything lies.
     pub home: Home,
+    /// The installation's id.
+    pub installation: String,
     /// This boot.
     pub boot_id: String,
     /// Desired state.

@@ -102,8 +102,8 @@ impl Drop for Session {
             tracing::info!(app, deploy, "a foreground session ended");
             let cancelled = agent.cancel(&deploy).is_ok();
             agent.ended(&deploy).await;
-            let serving = agent.app(&app).ok().and_then(|app| app.serving);
-            if cancelled || serving.is_none() {
+            // What served before a deploy that failed is not this session's.
+            if cancelled || !agent.succeeded(&deploy) || agent.is_down(&app) {
                 return;
             }
             let request = DeployRequest {

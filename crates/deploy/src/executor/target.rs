@@ -35,6 +35,22 @@ impl<'a> FromNode<'a> {
     }
 }
 
+/// Returns where the search for port number `count` of an installation begins: all ports in turn,
+/// in an order of its own. Between the search and the process that binds the port nobody holds it,
+/// so two installations of one machine must not try the same ones at the same time.
+fn first_port(installation: &str, count: u64) -> u16 {
+    let range = u64::from(PORTS.end - PORTS.start);
+    let id = u64::from_str_radix(installation, 16).unwrap_or_default();
+    // Without a common divisor with the range, so that every port has its turn.
+    let step = (1..).map(|more| id % range + more).find(|step| gcd(*step, range) == 1);
+    let place = (id / range % range + count % range * step.unwrap_or(1)) % range;
+    PORTS.start + place as u16
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 impl Allocate for FromNode<'_> {
     type Error = DeployError;
 
@@ -45,8 +61,8 @@ impl Allocate for FromNode<'_> {
     fn port(&mut self) -> Result<u16, DeployError> {
         // Each search begins where a counter says, so that a port rests before it is used again:
         // connections of its last owner may still be ending.
-        let start = self.node.journal().count("port")? % u64::from(PORTS.end - PORTS.start);
-        let start = PORTS.start + start as u16;
+        let count = self.node.journal().count("port")?;
+        let start = first_port(&self.node.installation, count);
         let free = |port: &u16| {
             !self.taken.contains(port) && std::net::TcpListener::bind(("0.0.0.0", *port)).is_ok()
         };
@@ -68,7 +84,12 @@ impl Executor {
             Intent::Deploy { directory, force } => self.build(&directory, force).await,
             Intent::Rollback { to } => self.roll_back(to),
             Intent::Environment { version, names } => self.change_environment(version, &names),
-            intent => self.rearrange(&intent),
+            intent => {
+                if let Intent::Start { .. } = intent {
+                    self.open_again().await?;
+                }
+                self.rearrange(&intent)
+            }
         }
     }
 
@@ -153,6 +174,18 @@ impl Executor {
             record.release = Some(number);
             record.stages = vec![stage];
         })
+    }
+
+    /// Opens the app's address again: one that was removed and restored had to give it back, and
+    /// somebody else may have it now.
+    async fn open_again(&mut self) -> Result<(), DeployError> {
+        let serving = self.serving()?;
+        let known = self.node.journal().app(&self.record.app)?.and_then(|app| app.listener);
+        if known.is_some() {
+            let release = self.node.journal().release(&self.record.app, serving.release)?;
+            listener::open(self, &release.app).await?;
+        }
+        Ok(())
     }
 
     /// Intents that change no release.
