@@ -33,3 +33,20 @@ pub use connection::{Connection, ConnectionError, Received};
 pub use frame::{Decoder, FrameError, MAX_FRAME_BYTES, MAX_FRAME_FDS, encode};
 pub use hello::{Hello, HelloError, PROTOCOL, Role};
 pub use ids::{Generation, IdError, MAX_NAME_BYTES, Revision, ServiceName, SlotId, SlotNumber};
+
+/// Fuzz target: whatever a peer sends, the decoder ends with frames or an error, and what parses as
+/// a message is written back as one.
+#[doc(hidden)]
+pub fn fuzz_frames(bytes: &[u8]) {
+    let mut decoder = Decoder::default();
+    decoder.extend(bytes);
+    while let Ok(Some(frame)) = decoder.next_frame() {
+        if let Ok(message) = serde_json::from_slice::<shim::Message>(frame) {
+            assert!(encode(&message).is_ok(), "what was read fits a frame");
+        }
+        let _ = serde_json::from_slice::<shim::Numbered>(frame);
+        let _ = serde_json::from_slice::<proxy::Message>(frame);
+        let _ = serde_json::from_slice::<proxy::Request>(frame);
+        let _ = serde_json::from_slice::<Hello>(frame);
+    }
+}

@@ -77,7 +77,7 @@ pub fn never_ready(
         let text = format!(
             "`{path}` is a part of the release, which is read-only: what the app writes is `data`"
         );
-        let declared = prepared.app().data.iter().map(ToString::to_string);
+        let declared = prepared.app().data.iter().map(|data| data.path.clone());
         let all: Vec<String> =
             declared.chain([path]).map(|path| format!("\"{path}\"")).collect();
         failure = failure.cause(text).hint(format!("data = [{}] in skep.toml", all.join(", ")));
@@ -136,10 +136,8 @@ fn unwritable(lines: &[String], code: &Path) -> Option<String> {
     lines.iter().rev().filter(denied).find_map(|line| {
         let quoted = line.split(['\'', '"', '`']).skip(1).step_by(2);
         quoted.map(Path::new).find_map(|path| {
-            let inside = path.strip_prefix(code).ok()?;
-            // A file among others is their directory's: caches and uploads come in numbers.
-            let text = inside.to_str().filter(|text| !text.is_empty())?;
-            Some(text.split_once('/').map_or(text, |(directory, _)| directory).to_owned())
+            let inside = path.strip_prefix(code).ok()?.to_str()?;
+            (!inside.is_empty()).then(|| inside.to_owned())
         })
     })
 }
@@ -233,5 +231,30 @@ mod tests {
         assert_eq!(found.text, "KeyError: 'STRIPE_KEY' at shop/settings.py:88");
         assert_eq!(found.missing_variable.as_deref(), Some("STRIPE_KEY"));
         assert_eq!(missing_variable("KeyError: 'name'"), None);
+    }
+
+    #[test]
+    fn the_traceback_of_the_app_counts_and_not_that_of_its_server() {
+        let log = "Traceback (most recent call last):\n  File \"/a/code/shop.py\", line 3, in f\n\
+            KeyError: 'A_KEY'\n[7] [ERROR] Reason: Worker failed to boot.\n\
+            Traceback (most recent call last):\n  File \"/a/env/gunicorn/arbiter.py\", line 9\n\
+            gunicorn.errors.HaltServer: <HaltServer 'Worker failed to boot.' 3>";
+        let lines: Vec<String> = log.lines().map(str::to_owned).collect();
+        let found = python_exception(&lines, Path::new("/a/code")).unwrap();
+        assert_eq!(found.text, "KeyError: 'A_KEY' at shop.py:3");
+        let found = python_exception(&lines[3..], Path::new("/a/code")).unwrap();
+        assert!(found.text.starts_with("gunicorn.errors.HaltServer"), "{found:?}");
+    }
+
+    #[test]
+    fn a_file_of_the_release_that_may_not_be_written_is_named() {
+        let lines = ["PermissionError: [Errno 13] Permission denied: '/a/code/media/x.png'".into()];
+        let found = unwritable(&lines, Path::new("/a/code"));
+        assert_eq!(found.as_deref(), Some("media/x.png"));
+        assert_eq!(unwritable(&lines, Path::new("/b")), None);
+        let lines = ["Error: EROFS: read-only file system, mkdir '/a/code/cache'".to_owned()];
+        assert_eq!(unwritable(&lines, Path::new("/a/code")).as_deref(), Some("cache"));
+        let lines = ["Permission denied".to_owned()];
+        assert_eq!(unwritable(&lines, Path::new("/a/code")), None);
     }
 }

@@ -131,8 +131,15 @@ fn taken(address: &str, error: DeployError) -> DeployError {
     let DeployError::Supervise(SuperviseError::Refused { reason, .. }) = error else {
         return error;
     };
-    Failure::new(Kind::Failed, format!("{address} cannot be listened on"))
-        .cause(reason)
+    // A shim's refusal is words: the one that is a matter of rights is told by the kernel's.
+    let forbidden = reason.contains("Permission denied");
+    let kind = if forbidden { Kind::Permission } else { Kind::Failed };
+    let failure = Failure::new(kind, format!("{address} cannot be listened on")).cause(reason);
+    let failure = match forbidden {
+        true => failure.hint("low ports are root's: sysctl net.ipv4.ip_unprivileged_port_start"),
+        false => failure,
+    };
+    failure
         .hint(format!("choose another address: skep deploy --listen :{}", FIRST_PORT + 80))
         .into()
 }

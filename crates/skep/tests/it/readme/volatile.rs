@@ -4,8 +4,8 @@
 //! directories, without the lines that speak of the machine (` ! …`).
 //!
 //! [`stable`] is what is compared. White space counts once, because columns follow their contents.
-//! Taken out are: durations and sizes, times of day and dates, process ids, digests, counts of
-//! probes and of log lines, and the log excerpt in a failure's report, whose lines several
+//! Taken out are: durations and sizes, times of day and dates, process ids, digests, the answers
+//! to probes, the exit code in a cause, and the log excerpt in a failure's report, whose lines several
 //! processes write at once.
 
 /// What is really there, and what the README calls it.
@@ -37,6 +37,8 @@ pub(super) fn stable(text: &str) -> String {
             excerpt if excerpt.starts_with("log ") => "log",
             // How often what was answered is a matter of time.
             probes if probes.starts_with("probes ") => probes.split(':').next().unwrap_or(""),
+            // gunicorn's master, told by its workers that they failed, ends in one of two ways.
+            cause if cause.starts_with("cause ") => cause.split(", exit ").next().unwrap_or(""),
             line => line,
         };
         stable.push_str(&without_numbers(line));
