@@ -45,9 +45,16 @@ def scratch() -> pathlib.Path:
     above = os.environ.get("BENCH_DIRECTORY", "/var/tmp")
     directory = pathlib.Path(tempfile.mkdtemp(prefix="bench.", dir=above))
     directory.chmod(0o755)
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    endings = (signal.SIGTERM, signal.SIGHUP)
+
+    def remove():
+        for number in endings:
+            signal.signal(number, signal.SIG_IGN)
+        shutil.rmtree(directory, ignore_errors=True)
+
+    atexit.register(remove)
     # An interrupted measurement ends as a finished one does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in endings:
         signal.signal(number, lambda *_: sys.exit(1))
     return directory
 

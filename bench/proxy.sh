@@ -8,12 +8,14 @@
 # mood meets both. Printed last: the ratio of the medians and the processor time per request.
 # Needs wrk and nginx (Debian: apt install wrk nginx-light).
 set -eu
+# Debian keeps servers where an ordinary user does not look.
+PATH=$PATH:/usr/sbin:/sbin
 seconds=${1:-5} rounds=${2:-5} connections=${3:-32}
 root=$(cd "$(dirname "$0")/.." && pwd)
 for program in wrk nginx; do
     command -v "$program" >/dev/null || { echo "needs $program: apt install wrk nginx-light" >&2; exit 69; }
 done
-work=$(mktemp -d)
+work=$(mktemp -d "${BENCH_DIRECTORY:-/var/tmp}/proxy.XXXXXX")
 pids=
 cleanup() {
     for pid in $pids; do kill "$pid" 2>/dev/null || true; done
@@ -22,8 +24,10 @@ cleanup() {
 }
 trap cleanup EXIT INT TERM
 
-cargo build --quiet --release --manifest-path "$root/Cargo.toml" -p proxy --example standalone
+# Beside the release build, if somebody named it.
 target=${CARGO_TARGET_DIR:-$root/target}
+[ -z "${SKEP:-}" ] || target=$(cd "$(dirname "$SKEP")/.." && pwd)
+CARGO_TARGET_DIR=$target cargo build --quiet --release --manifest-path "$root/Cargo.toml" -p proxy --example standalone
 ours=127.0.0.1:18480 theirs=127.0.0.1:18481
 
 common="daemon off; error_log $work/error.log crit; worker_rlimit_nofile 8192;"
@@ -73,6 +77,7 @@ run() {
 }
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
+echo "$(nproc) cores · load average $(cut -d ' ' -f 1-3 /proc/loadavg)"
 run "$ours" "$proxy" >/dev/null; run "$theirs" "$peer" >/dev/null
 for round in $(seq "$rounds"); do
     a=$(run "$ours" "$proxy"); b=$(run "$theirs" "$peer")

@@ -76,6 +76,12 @@ const PEERS: &[Need] = &[
         package: "nginx-light",
         why: "the peer that the proxy is measured beside",
     },
+    Need {
+        name: "runit",
+        present: Present::Program("runsvdir"),
+        package: "runit",
+        why: "the peer that restarts are measured beside",
+    },
 ];
 
 /// What demo and tests need.

@@ -286,6 +286,11 @@ async fn take_over(agent: &Agent, apps: Vec<AppRecord>) {
         let agent = agent.clone();
         tokio::spawn(async move {
             let name = app.name.clone();
+            let (node, readiness) = (agent.node(), &agent.inner.readiness);
+            if let Err(error) = executor::publish_serving(node, readiness, &app).await {
+                // Whatever is done next publishes again, or fails with the same and says so.
+                tracing::warn!(app = name, %error, "failed to publish routes");
+            }
             let outcome = match deploy {
                 Ok(Some(record)) => finish_or_undo(&agent, &app, record).await,
                 Ok(None) => bring_up(&agent, &app).await,

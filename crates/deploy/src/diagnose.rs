@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use api::EnvLayer;
+use app::model::Listen;
 use logs::{Filter, Reader, Start, Stream};
 use report::{Failure, Kind};
 
@@ -54,9 +55,19 @@ pub fn never_ready(
         let text = if answers.is_empty() { "no answer".to_owned() } else { answers.join("\n") };
         failure = failure.detail("probes", format!("{asked}: {text}"));
     }
-    if let Some(elsewhere) = first.state.as_ref().and_then(|state| listens_elsewhere(first, state))
-    {
-        failure = failure.detail("listens", elsewhere);
+    let listen = prepared.app().services.get(service).map(|service| service.listen);
+    if let (Some(listen), Some(ports)) = (listen, listens_elsewhere(first)) {
+        failure = failure.detail("listens", format!("{ports}, {}", not_where_asked(listen)));
+        failure = failure.hint(match listen {
+            Listen::Port => {
+                "let the command bind $PORT, or declare the port that it binds: \
+                             listen = \"tcp:PORT\""
+            }
+            _ => {
+                "listen = \"port\" gives the service $PORT to bind; listen = \"tcp:PORT\" \
+                  declares the one that it binds"
+            }
+        });
     }
     if !prepared.release.changed.is_empty() {
         failure = failure.detail("changed", prepared.release.changed.join("\n"));
@@ -73,30 +84,63 @@ pub fn never_ready(
             None => "nothing served before".to_owned(),
         },
     );
-    if let Some(path) = unwritable(&log, &prepared.release.artifact.code_directory) {
-        let text = format!(
-            "`{path}` is a part of the release, which is read-only: what the app writes is `data`"
-        );
-        let declared = prepared.app().data.iter().map(|data| data.path.clone());
-        let all: Vec<String> =
-            declared.chain([path]).map(|path| format!("\"{path}\"")).collect();
-        failure = failure.cause(text).hint(format!("data = [{}] in skep.toml", all.join(", ")));
-    }
-    if let Some(name) = exception.and_then(|found| found.missing_variable) {
-        let known = prepared.app().env.contains_key(&name);
-        let layer = if known { "declared without a value" } else { "not set" };
-        failure = failure
-            .cause(format!("the variable `{name}` is {layer} for {app}"))
-            .hint(format!("skep env:set {app} {name}"));
-    } else {
+    let hints = failure.hints.len();
+    failure = with_findings(failure, prepared, &log);
+    if failure.hints.len() == hints {
         failure = failure.hint(format!("skep logs {app}/{service} --release v{number}"));
     }
     failure
 }
 
-/// Returns where the slot's processes listen, if that is not where they were asked to.
-fn listens_elsewhere(failed: &NotReady, state: &control::shim::SlotState) -> Option<String> {
-    let process = state.process?;
+/// Returns the report of a release command that ended badly.
+pub fn release_failed(
+    failure: Failure,
+    prepared: &Prepared,
+    old: Option<u32>,
+    log: &[String],
+) -> Failure {
+    let exception = python_exception(log, &prepared.release.artifact.code_directory);
+    let failure = match exception {
+        Some(found) => failure.cause(found.text),
+        None => failure,
+    };
+    let shown = &log[log.len().saturating_sub(SHOWN_LINES)..];
+    let failure = match shown {
+        [] => failure,
+        lines => failure.detail("log", lines.join("\n")),
+    };
+    let failure = match old {
+        Some(old) => failure.detail("old", format!("v{old} still serves, nothing was started")),
+        None => failure,
+    };
+    with_findings(failure, prepared, log)
+}
+
+/// Adds what a log tells of causes that everybody meets once, with the next command.
+fn with_findings(mut failure: Failure, prepared: &Prepared, log: &[String]) -> Failure {
+    let app = &prepared.release.app.name;
+    let code = &prepared.release.artifact.code_directory;
+    if let Some(path) = unwritable(log, code) {
+        let text = format!(
+            "`{path}` is a part of the release, which is read-only: what the app writes is `data`"
+        );
+        let declared = prepared.app().data.iter().map(|data| data.path.clone());
+        let all: Vec<String> = declared.chain([path]).map(|path| format!("\"{path}\"")).collect();
+        failure = failure.cause(text).hint(format!("data = [{}] in skep.toml", all.join(", ")));
+    }
+    if let Some(name) = python_exception(log, code).and_then(|found| found.missing_variable) {
+        let known = prepared.app().env.contains_key(&name);
+        let layer = if known { "declared without a value" } else { "not set" };
+        failure = failure
+            .cause(format!("the variable `{name}` is {layer} for {app}"))
+            .hint(format!("skep env:set {app} {name}"));
+    }
+    failure
+}
+
+/// Returns where the slot's processes listen, if nobody answers where they were asked to.
+fn listens_elsewhere(failed: &NotReady) -> Option<String> {
+    let process = failed.state.as_ref()?.process?;
     let found = listening::ports(process.pid).unwrap_or_default();
     let silent = failed.probes.iter().any(|(text, _)| {
         text.starts_with("nothing") || text.starts_with("no answer") || text.starts_with("no HTTP")
@@ -104,11 +148,18 @@ fn listens_elsewhere(failed: &NotReady, state: &control::shim::SlotState) -> Opt
     if found.is_empty() || !silent {
         return None;
     }
-    Some(format!(
-        "process {} listens on {}, not on the socket it was given",
-        process.pid,
-        found.iter().map(|port| format!("port {port}")).collect::<Vec<_>>().join(", ")
-    ))
+    let ports: Vec<String> = found.iter().map(|port| format!("port {port}")).collect();
+    Some(format!("process {} on {}", process.pid, ports.join(", ")))
+}
+
+fn not_where_asked(listen: Listen) -> String {
+    match listen {
+        Listen::Fd => "not on the socket that it was given as descriptor 3".to_owned(),
+        Listen::Path => "not on the unix socket that $PORT names".to_owned(),
+        Listen::Port => "not on $PORT".to_owned(),
+        Listen::Fixed(port) => format!("not on port {port}, which the app file declares"),
+        Listen::None => "though it is declared to listen nowhere".to_owned(),
+    }
 }
 
 /// Returns the last lines that a release's processes wrote.
@@ -136,8 +187,11 @@ fn unwritable(lines: &[String], code: &Path) -> Option<String> {
     lines.iter().rev().filter(denied).find_map(|line| {
         let quoted = line.split(['\'', '"', '`']).skip(1).step_by(2);
         quoted.map(Path::new).find_map(|path| {
-            let inside = path.strip_prefix(code).ok()?.to_str()?;
-            (!inside.is_empty()).then(|| inside.to_owned())
+            // Relative ones are relative to the code, where every process starts.
+            let inside = if path.is_relative() { path } else { path.strip_prefix(code).ok()? };
+            let text = inside.to_str()?;
+            let is_file = text.contains(['.', '/']) || path.is_absolute();
+            (is_file && !text.is_empty() && !text.starts_with("..")).then(|| text.to_owned())
         })
     })
 }
@@ -252,6 +306,8 @@ mod tests {
         let found = unwritable(&lines, Path::new("/a/code"));
         assert_eq!(found.as_deref(), Some("media/x.png"));
         assert_eq!(unwritable(&lines, Path::new("/b")), None);
+        let lines = ["OSError: [Errno 30] Read-only file system: 'cache.txt'".to_owned()];
+        assert_eq!(unwritable(&lines, Path::new("/a/code")).as_deref(), Some("cache.txt"));
         let lines = ["Error: EROFS: read-only file system, mkdir '/a/code/cache'".to_owned()];
         assert_eq!(unwritable(&lines, Path::new("/a/code")).as_deref(), Some("cache"));
         let lines = ["Permission denied".to_owned()];

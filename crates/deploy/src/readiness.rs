@@ -184,7 +184,10 @@ impl<'a> Watched<'a> {
             match tokio::time::timeout_at(deadline, views.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err("the agent is ending".to_owned()),
-                Err(_) => return Err("has no running process".to_owned()),
+                Err(_) => {
+                    let view = self.handle.view();
+                    return Err(not_running(view.slots.get(&self.slot)));
+                }
             }
         }
     }
@@ -224,6 +227,19 @@ fn ended(state: &SlotState) -> String {
     match state.starts {
         1 => how,
         starts => format!("{how}, {starts} starts"),
+    }
+}
+
+/// Says why a slot has no process when its time is over.
+fn not_running(state: Option<&SlotState>) -> String {
+    match state {
+        Some(state) if state.last_exit.is_some() => match state.phase {
+            Phase::Clearing => {
+                format!("{}; what it had started is still being ended", ended(state))
+            }
+            _ => ended(state),
+        },
+        _ => "has no running process".to_owned(),
     }
 }
 

@@ -57,6 +57,9 @@ impl From<HomeError> for Failure {
             HomeError::Missing(_) => Some("skep up"),
             HomeError::Newer { .. } => Some("run the newer `skep`, or set SKEP_HOME elsewhere"),
             HomeError::Foreign { .. } => Some("set SKEP_HOME to an empty directory"),
+            HomeError::Disk(_) if kind == Kind::Permission => {
+                Some("set SKEP_HOME to a directory of your own, or be the user whose home it is")
+            }
             HomeError::Disk(_) => None,
         };
         let failure = Self::from_error(kind, &error);

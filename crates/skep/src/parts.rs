@@ -33,6 +33,11 @@ pub(crate) fn stop_agent(home: &Home) -> Result<Stopped> {
     Ok(stopped.map_err(Failure::from)?)
 }
 
+/// Returns what the agent wrote last, of its last start.
+pub(crate) fn last_words(home: &Home) -> Vec<String> {
+    bootstrap::last_words(home)
+}
+
 /// Returns the path of this program.
 pub(crate) fn executable() -> Result<PathBuf> {
     let path = std::env::current_exe().map_err(|error| {

@@ -74,7 +74,8 @@ impl ServiceHandle {
     ///
     /// To be called once for every service after a start of the agent, with an empty list where
     /// nothing is expected, and before [`Self::ensure_shim`]: an expected process that lost its
-    /// shim is adopted, any other one that did is ended.
+    /// shim is adopted, any other one that did is ended. Nothing is started by being expected: an
+    /// earlier agent may have died before it came to that.
     pub async fn expect(&self, slots: Vec<SlotSpec>) -> Result<(), SuperviseError> {
         self.call("expect slots", |done| Call::Expect { slots, done }).await
     }

@@ -91,9 +91,9 @@ impl Found {
     /// Returns the value of a variable it was started with.
     pub fn variable(&self, name: &str) -> Option<String> {
         let environment = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
-        let found = environment.split(|byte| *byte == 0).find_map(|entry| {
-            entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
-        })?;
+        let found = environment
+            .split(|byte| *byte == 0)
+            .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
         Some(String::from_utf8_lossy(found).into_owned())
     }
 

@@ -40,8 +40,7 @@ pub struct Skep {
 
 /// Lays a file over the kernel's boot id, for this process and those it starts, and becomes the
 /// program that is named.
-const WITH_BOOT_ID: &str =
-    r#"mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@""#;
+const WITH_BOOT_ID: &str = r#"mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@""#;
 
 /// What a finished program said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +86,13 @@ impl Skep {
                 environment.insert(name, value);
             }
         }
-        Self { binary: binary.to_owned(), directory: directory.to_owned(), environment, user, boot_id: None }
+        Self {
+            binary: binary.to_owned(),
+            directory: directory.to_owned(),
+            environment,
+            user,
+            boot_id: None,
+        }
     }
 
     /// With one more variable.

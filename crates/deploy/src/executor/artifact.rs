@@ -41,7 +41,7 @@ impl Executor {
             self.feed.notice(note.clone());
         }
         // Before anything is built: a claim of somebody else's address fails at once.
-        listener::check_claims(&self.node, &app, self.wanted_listener()?.as_deref())?;
+        listener::check_claims(&self.node, &app, self.expected_listener()?.as_deref())?;
         let identity = identity(&self.node, &app.name)?;
         let builder =
             Builder::new(&self.node.home, &app, &source, identity, &self.build_environment);

@@ -121,6 +121,39 @@ pub fn section_of(
     })
 }
 
+/// Makes an app's routes and gives them to the proxies; once more when a slot's readiness has
+/// changed meanwhile: what is told of it may have come before the routes that it belongs to.
+pub(super) async fn publish(
+    node: &Node,
+    app: &str,
+    make: impl Fn() -> Result<Section, DeployError>,
+) -> Result<Section, DeployError> {
+    /// A slot that changes with every look tells of its next change itself.
+    const MAX_LOOKS: usize = 8;
+    let mut section = make()?;
+    for _ in 0..MAX_LOOKS {
+        node.router.set_app(app, section.clone()).await?;
+        let now = make()?;
+        if now == section {
+            break;
+        }
+        section = now;
+    }
+    Ok(section)
+}
+
+/// Gives the proxies what an app serves, at the agent's start, after [`routing::Router::begin`].
+pub async fn publish_serving(
+    node: &Node,
+    readiness: &Readiness,
+    app: &AppRecord,
+) -> Result<(), DeployError> {
+    if app.serving.is_some() {
+        publish(node, &app.name, || section_of(node, readiness, app)).await?;
+    }
+    Ok(())
+}
+
 /// Returns the recipes of every slot that an app may have, by service: what it serves, and what a
 /// deploy that is going on has started. Given to the supervisor before it adopts anything.
 ///

@@ -14,6 +14,9 @@ use crate::node::Node;
 use crate::section::{claims, listening};
 use crate::users::Users;
 
+/// Where root's apps are served.
+const PUBLIC: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
+
 /// Where an ordinary user's first app is looked for a port.
 const FIRST_PORT: u16 = 8000;
 
@@ -50,6 +53,12 @@ impl Executor {
             return Ok(self.record.listener.clone());
         }
         Ok(self.node.journal().app(&self.record.app)?.and_then(|app| app.listener))
+    }
+
+    /// Returns the address that the app will have, where that is known before it is opened.
+    pub(super) fn expected_listener(&self) -> Result<Option<String>, DeployError> {
+        let default = matches!(self.node.users, Users::Own).then(|| PUBLIC.to_string());
+        Ok(self.wanted_listener()?.or(default))
     }
 }
 
@@ -102,10 +111,9 @@ pub(super) async fn open(
         return Ok(Some(text));
     }
     if let Users::Own = executor.node.users {
-        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
-        let text = address.to_string();
+        let text = PUBLIC.to_string();
         check_claims(&executor.node, app, Some(&text))?;
-        open_one(executor, address).await.map_err(|error| taken(&text, error))?;
+        open_one(executor, PUBLIC).await.map_err(|error| taken(&text, error))?;
         return Ok(Some(text));
     }
     for port in FIRST_PORT..FIRST_PORT + TRIED_PORTS {

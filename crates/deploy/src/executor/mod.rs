@@ -38,7 +38,7 @@ use crate::records::{DeployRecord, End, Intent, Phase, ReleaseRecord, ReleaseSta
 
 pub use boot::{
     Known, bring_up, bring_up_beside, close_listener, close_unused_listeners, drain_limit_of,
-    end_shims, end_shims_except, expected_slots, follow_serving, remove_unclaimed,
+    end_shims, end_shims_except, expected_slots, follow_serving, publish_serving, remove_unclaimed,
     remove_unclaimed_except, section_of,
 };
 pub use listener::{check_claims, proxy_service};

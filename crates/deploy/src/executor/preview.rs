@@ -62,7 +62,16 @@ pub fn plan_of(node: &Node, request: &DeployRequest) -> Result<PlanReply, Deploy
                 true => "beside the old",
                 false => "one by one, the old stopped first",
             };
-            say(StepName::Start, format!("{name}: {slots} slots, {replaced}; {how}"));
+            say(
+                StepName::Start,
+                format!(
+                    "{name}: {}, {replaced}; {how}",
+                    match slots {
+                        1 => "1 slot".to_owned(),
+                        slots => format!("{slots} slots"),
+                    }
+                ),
+            );
         }
         let address = wanted.unwrap_or_else(|| "an address that is chosen then".to_owned());
         say(StepName::Switch, format!("routes on {address}"));

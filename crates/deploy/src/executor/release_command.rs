@@ -10,7 +10,7 @@ use store::Txn;
 use supervise::{ServiceView, wait_for};
 
 use super::Executor;
-use crate::diagnose::last_lines;
+use crate::diagnose::{self, last_lines};
 use crate::error::DeployError;
 use crate::records::Phase;
 use crate::spec::{Prepared, RELEASE_SERVICE, service_name};
@@ -104,13 +104,10 @@ impl Executor {
             }
         };
         let _ = handle.remove(slot).await;
-        let shown = &lines[lines.len().saturating_sub(12)..];
         let failure = failure.detail("command", command.text);
-        Err(match shown {
-            [] => failure,
-            lines => failure.detail("log", lines.join("\n")),
-        }
-        .into())
+        let old = self.record.from.as_ref().map(|from| from.release);
+        let prepared = Prepared::read(&self.node, release)?;
+        Err(diagnose::release_failed(failure, &prepared, old, &lines).into())
     }
 
     /// Stops a release command that nobody waits for any more, and waits for its end.

@@ -271,9 +271,8 @@ impl Executor {
         // New slots are followed from now on: they count as ready, because they just were.
         boot::follow(&self.node, &self.readiness, &app, &to, &releases.0, boot::Known::Ready)?;
         self.feed.step(StepName::Switch, StepState::Running, "waiting for the proxy");
-        let section = self.section(&to, &releases)?;
+        let section = boot::publish(&self.node, &app, || self.section(&to, &releases)).await?;
         let routed = !section.routes.is_empty();
-        self.node.router.set_app(&app, section).await?;
         let node = self.node.clone();
         let journal = node.journal();
         let (serving, listener) = (to.clone(), self.record.listener.clone());

@@ -42,7 +42,7 @@ fn first_port(installation: &str, count: u64) -> u16 {
     let range = u64::from(PORTS.end - PORTS.start);
     let id = u64::from_str_radix(installation, 16).unwrap_or_default();
     // Without a common divisor with the range, so that every port has its turn.
-    let step = (1..).map(|more| id % range + more).find(|step| gcd(*step, range) == 1);
+    let step = (1..range).map(|more| id % range + more).find(|step| gcd(*step, range) == 1);
     let place = (id / range % range + count % range * step.unwrap_or(1)) % range;
     PORTS.start + place as u16
 }
@@ -415,4 +415,25 @@ pub(super) fn changes(node: &Node, old: &ReleaseRecord, new: &ReleaseRecord) -> 
         }
     }
     changed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_port_has_its_turn_in_an_order_of_the_installation() {
+        let count = u64::from(PORTS.end - PORTS.start);
+        for installation in ["39f39cbc539f", "000000000000", "ffffffffffff", "?"] {
+            let all: BTreeSet<u16> = (1..=count).map(|n| first_port(installation, n)).collect();
+            assert_eq!(all.len() as u64, count, "{installation}");
+            assert!(all.iter().all(|port| PORTS.contains(port)));
+        }
+        let first = |installation| (1..=20).map(|n| first_port(installation, n)).collect();
+        let (one, other): (BTreeSet<u16>, BTreeSet<u16>) =
+            (first("39f39cbc539f"), first("3ae2cb74613b"));
+        assert!(one.intersection(&other).count() < 3, "{one:?} {other:?}");
+    }
 }

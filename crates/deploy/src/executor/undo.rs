@@ -8,7 +8,7 @@ use super::roll::Releases;
 use super::{Executor, boot};
 use crate::error::DeployError;
 use crate::plan::{PlannedSlot, Roll};
-use crate::records::{End, Phase, ReleaseState, Serving};
+use crate::records::{End, Intent, Phase, ReleaseState, Serving};
 
 impl Executor {
     /// Undoes what was begun and says how the deploy ended.
@@ -18,7 +18,8 @@ impl Executor {
         let phase = self.record.phase;
         tracing::info!(deploy = self.record.id, ?phase, %failure, "a deploy failed");
         if !cancelled {
-            self.feed.step(step_of(phase), StepState::Failed, failure.message.clone());
+            let step = self.step_of(phase);
+            self.feed.step(step, StepState::Failed, failure.message.clone());
         }
         let undone = match phase {
             Phase::Start | Phase::Switch => self.undo().await,
@@ -38,6 +39,22 @@ impl Executor {
                     .hint(format!("skep ps {} shows what is left", self.record.app));
                 End::Failed(Box::new(failure))
             }
+        }
+    }
+
+    /// Returns the step whose failure a failure in this phase is.
+    fn step_of(&self, phase: Phase) -> StepName {
+        match phase {
+            Phase::Queued => StepName::Queue,
+            Phase::Build if matches!(self.record.intent, Intent::Deploy { .. }) => StepName::Build,
+            // What builds nothing is looked at in that phase.
+            Phase::Build | Phase::Check => StepName::Check,
+            Phase::Release => StepName::Release,
+            Phase::Start => StepName::Start,
+            Phase::Switch => StepName::Switch,
+            Phase::Drain => StepName::Drain,
+            Phase::Watch | Phase::Ended => StepName::Watch,
+            Phase::Undo => StepName::Undo,
         }
     }
 
@@ -84,8 +101,7 @@ impl Executor {
                 &releases.0,
                 boot::Known::AsIs,
             )?;
-            let section = self.section(before, releases)?;
-            self.node.router.set_app(&app, section).await?;
+            boot::publish(&self.node, &app, || self.section(before, releases)).await?;
         } else {
             self.node.router.set_app(&app, routing::Section::default()).await?;
         }
@@ -160,19 +176,5 @@ impl Executor {
         if !in_use {
             boot::close_listener(&self.node, listener).await;
         }
-    }
-}
-
-fn step_of(phase: Phase) -> StepName {
-    match phase {
-        Phase::Queued => StepName::Queue,
-        Phase::Build => StepName::Build,
-        Phase::Check => StepName::Check,
-        Phase::Release => StepName::Release,
-        Phase::Start => StepName::Start,
-        Phase::Switch => StepName::Switch,
-        Phase::Drain => StepName::Drain,
-        Phase::Watch | Phase::Ended => StepName::Watch,
-        Phase::Undo => StepName::Undo,
     }
 }

@@ -1,9 +1,9 @@
 //! Requests and their answers.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use home::Home;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -28,15 +28,15 @@ const RESTART_PAUSE: Duration = Duration::from_millis(20);
 /// A client of one agent.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
-    socket: PathBuf,
+    home: Home,
     /// Whether a person is told about long waits.
     tells: bool,
 }
 
 impl Client {
-    /// Returns a client of the agent behind `socket`; nothing is dialled yet.
-    pub(super) fn new(socket: PathBuf, tells: bool) -> Self {
-        Self { socket, tells }
+    /// Returns a client of the agent of `home`; nothing is dialled yet.
+    pub(super) fn new(home: Home, tells: bool) -> Self {
+        Self { home, tells }
     }
 
     /// Returns all apps.
@@ -142,7 +142,7 @@ impl Client {
                 self.send_once(&method, target, body.clone(), limit).await?;
             if response.headers().contains_key(control::shim::REFUSED_HEADER) {
                 if Instant::now() >= deadline {
-                    return Err(restarting());
+                    return Err(self.restarting());
                 }
                 tokio::time::sleep(RESTART_PAUSE).await;
                 continue;
@@ -195,7 +195,7 @@ impl Client {
     }
 
     fn dial(&self) -> Result<UnixStream> {
-        super::start::dial(&self.socket)
+        super::start::dial(&self.home.api_socket())
             .and_then(|stream| {
                 stream.set_nonblocking(true)?;
                 UnixStream::from_std(stream)
@@ -204,7 +204,8 @@ impl Client {
     }
 
     fn lost(&self, error: &(dyn std::error::Error + 'static)) -> Error {
-        let socket = self.socket.display();
+        let socket = self.home.api_socket();
+        let socket = socket.display();
         Failure::new(Kind::Unavailable, format!("failed to talk to the agent at `{socket}`"))
             .because(error)
             .hint("skep doctor")
@@ -213,7 +214,8 @@ impl Client {
 
     fn silent(&self, limit: Duration) -> Error {
         let seconds = limit.as_secs();
-        let socket = self.socket.display();
+        let socket = self.home.api_socket();
+        let socket = socket.display();
         Failure::new(
             Kind::Unavailable,
             format!("the agent did not answer within {seconds} s at `{socket}`"),
@@ -221,6 +223,19 @@ impl Client {
         .hint("skep logs skep/agent    what it says")
         .hint("skep doctor")
         .into()
+    }
+
+    /// Says what the agent said before it ended: there is nobody who could be asked for its log.
+    fn restarting(&self) -> Error {
+        let seconds = RESTART_MAX.as_secs();
+        let text = format!("the agent has ended and is not back after {seconds} s");
+        let failure = Failure::new(Kind::Unavailable, text);
+        let words = crate::parts::last_words(&self.home);
+        let failure = match words.is_empty() {
+            true => failure,
+            false => failure.detail("it said", words.join("\n")),
+        };
+        failure.hint("skep agent:start    start it now").hint("skep doctor").into()
     }
 }
 
@@ -245,14 +260,6 @@ async fn read_body(response: Response<Incoming>) -> Result<Bytes> {
                 .hint("skep doctor")
                 .into()
         })
-}
-
-fn restarting() -> Error {
-    let seconds = RESTART_MAX.as_secs();
-    Failure::new(Kind::Unavailable, format!("the agent has ended and is not back after {seconds} s"))
-        .hint("skep logs skep/agent    what it said")
-        .hint("skep agent:start        start it now")
-        .into()
 }
 
 /// Returns the failure in an answer; one that has none is a defect of the agent's, told as it is.

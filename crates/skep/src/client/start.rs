@@ -23,7 +23,7 @@ pub(super) fn dial(socket: &Path) -> io::Result<UnixStream> {
 /// Returns a client of the agent that runs here; starts nothing.
 pub(crate) fn connect(home: &Home, output: &Output) -> Result<Client> {
     match probe(home)? {
-        Presence::Listening => Ok(Client::new(home.api_socket(), output.says_progress())),
+        Presence::Listening => Ok(Client::new(home.clone(), output.says_progress())),
         Presence::Absent => Err(Failure::new(
             Kind::Unavailable,
             format!("no agent runs for `{}`", home.root().display()),

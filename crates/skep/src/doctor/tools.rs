@@ -41,7 +41,7 @@ async fn python() -> Check {
 }
 
 async fn uv(home: &Home) -> Check {
-    let own = home.tools().join("bin/uv");
+    let own = home.tools().join(format!("uv-{}/bin/uv", release::UV_VERSION));
     let program = if own.is_file() { Some(own) } else { find("uv") };
     match program {
         Some(program) => match first_line(&program, &["--version"]).await {

@@ -3,24 +3,22 @@
 //!
 //! After each death there is one copy of everything, on the sockets it had, under control, and the
 //! next deploy works.
+#![expect(clippy::print_stdout, reason = "what was counted is part of the result")]
 
 use std::time::Duration;
 
-use api::{DeployEvent, ReleaseRow, ReleaseState, StepName};
+use api::{ReleaseRow, ReleaseState, StepName};
 use rustix::process::Signal;
 use testkit::apps::{LedgerApp, Server, StartUp};
 use testkit::{Found, Kind, Running, Writes, wait_until};
 
-use crate::support::site::{Owner, RECOVERS_WITHIN, Site};
+use crate::support::site::{Owner, RECOVERS_WITHIN, STEP_WITHIN, Site, wait_for_step};
 
 /// Deaths in the middle of requests, of main processes and forked children in turn.
 const KILLS_IN_REQUESTS: usize = 10;
 
 /// How long each request takes that is to be caught.
 const REQUEST_MS: u32 = 60;
-
-/// How long a deploy may take to come to a step.
-const STEP_WITHIN: Duration = Duration::from_secs(60);
 
 fn app(server: Server) -> LedgerApp {
     LedgerApp {
@@ -64,7 +62,6 @@ fn in_the_middle_of_requests(owner: Owner, server: Server) {
         post(20_000, two),
     ];
     let load = site.load().rate(80.0).mix(mix).start();
-    let mut caught = 0;
     for round in 0..KILLS_IN_REQUESTS {
         let row = &site.web()[round / 2 % 2];
         let tree = site.tree(row);
@@ -78,11 +75,12 @@ fn in_the_middle_of_requests(owner: Owner, server: Server) {
         });
         load.note(format!("kill -9 of {victim}"));
         victim.kill();
-        caught += 1;
         site.settle();
     }
     let report = load.stop();
-    println!("{server:?}, {owner:?}: {caught} killed in the middle of requests\n{report}");
+    let caught = under_way(&report, "kill -9");
+    println!("{server:?}, {owner:?}: {caught} requests were under way at the deaths\n{report}");
+    assert!(caught > 0, "nothing was caught in the middle");
     for sample in report.failures() {
         assert!(sample.id.is_some(), "a GET failed\n{report}");
         let honest = matches!(sample.status, Some(500 | 502)) && sample.reason.is_some();
@@ -92,6 +90,17 @@ fn in_the_middle_of_requests(owner: Owner, server: Server) {
     println!("{verdict}");
     verdict.assert_exactly_once();
     assert_eq!(site.starts().double, Vec::<String>::new());
+}
+
+/// Returns how many requests were under way when something of this name was noted.
+fn under_way(report: &testkit::Report, what: &str) -> usize {
+    let noted = report.notes.iter().filter(|(_, note)| note.contains(what)).map(|(at, _)| *at);
+    let samples = |at: Duration| {
+        let spans =
+            |sample: &&testkit::Sample| (sample.at..sample.at + sample.latency).contains(&at);
+        report.samples.iter().filter(spans).count()
+    };
+    noted.map(samples).sum()
 }
 
 /// Returns whether a process is a child that serves requests: those that help the others (a
@@ -174,7 +183,8 @@ fn of_skep_itself(owner: Owner) {
         all.push(site.agent());
         kill_together(&all);
     });
-    let Keepers { site, load } = keepers;
+    let Keepers { mut site, load } = keepers;
+    in_the_middle_of_a_deploy(&mut site, &load);
     let report = load.stop();
     println!("{owner:?}: {report}");
     println!("{}", slowest_after(&report, "the proxy, between requests"));
@@ -183,6 +193,25 @@ fn of_skep_itself(owner: Owner) {
     println!("{verdict}");
     verdict.assert_exactly_once();
     println!("{} numbered log lines, none lost", site.assert_complete_log());
+}
+
+/// Kills all of Skep but the proxy while a deploy has ended the old worker and waits for the new
+/// one: what comes back must not be both.
+fn in_the_middle_of_a_deploy(site: &mut Site, load: &Running) {
+    let what = "the agent and all shims, in the middle of a deploy";
+    load.note(format!("kill -9 of {what}"));
+    site.edit();
+    let program = site.start(&["deploy", "--json"]);
+    wait_until(STEP_WITHIN, "a deploy that has replaced the worker", || {
+        program.stdout().contains("2 of 3 ready").then_some(())
+    });
+    let mut all = site.shims();
+    all.push(site.agent());
+    kill_together(&all);
+    println!("{what}: under control after {:.2} s", site.settle().as_secs_f64());
+    assert_eq!(site.starts().double, Vec::<String>::new(), "after kill -9 of {what}");
+    site.deploy_edit();
+    site.settle();
 }
 
 /// Returns how long requests waited that were due in the second after something was noted.
@@ -243,14 +272,7 @@ fn of_the_machine(owner: Owner) {
     site.app.start_up = StartUp::TakesMs(3000);
     site.edit();
     let program = site.start(&["deploy", "--json"]);
-    wait_until(STEP_WITHIN, "a deploy that starts its slots", || {
-        let stdout = program.stdout();
-        let mut events = stdout.lines().filter_map(|line| serde_json::from_str(line).ok());
-        let is_start = |event: DeployEvent| {
-            matches!(event, DeployEvent::Progress(news) if news.step == StepName::Start)
-        };
-        events.any(is_start).then_some(())
-    });
+    wait_for_step(&program, StepName::Start);
     println!("{} processes killed at once", site.home.reboot().len());
     site.skep(&["agent:start"]).expect(0);
     println!("all back after {:.2} s", site.settle().as_secs_f64());

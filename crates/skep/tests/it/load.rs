@@ -1,23 +1,19 @@
 //! Everything that an operator does and everything that dies by itself, under a load that never
 //! forgives: no request fails, none is executed twice, no log line is lost, and the worker that
 //! must be alone is.
+#![expect(clippy::print_stdout, reason = "what was counted is part of the result")]
 
-use std::time::Duration;
-
-use api::{DeployEvent, StepName};
+use api::StepName;
 use testkit::apps::{LedgerApp, Server, StartUp};
-use testkit::{Program, Running, wait_until};
+use testkit::{Running, wait_until};
 
-use crate::support::site::{Owner, RECOVERS_WITHIN, Site};
+use crate::support::site::{Owner, RECOVERS_WITHIN, STEP_WITHIN, Site, wait_for_step};
 
 /// Deploys of edited code.
 const DEPLOYS: usize = 20;
 
 /// Requests a second: what two cores bear beside builds.
 const RATE: f64 = 100.0;
-
-/// How long a deploy may take to come to a step.
-const STEP_WITHIN: Duration = Duration::from_secs(60);
 
 /// What was done to the installation.
 #[derive(Debug, Default)]
@@ -105,8 +101,8 @@ fn interrupted_deploy(site: &mut Site, load: &Running, done: &mut Done, step: St
     load.note(format!("deploy, and kill -9 of the agent at {step:?}"));
     let before = site.app.release.clone();
     site.edit();
-    let mut program = site.start(&["deploy", "--json"]);
-    wait_for_step(&mut program, step);
+    let program = site.start(&["deploy", "--json"]);
+    wait_for_step(&program, step);
     site.agent().kill();
     let output = program.finish(STEP_WITHIN);
     load.note(format!("it ended with {:?}", output.code));
@@ -124,16 +120,6 @@ fn interrupted_deploy(site: &mut Site, load: &Running, done: &mut Done, step: St
     }
     done.deploys += 1;
     site.settle();
-}
-
-fn wait_for_step(program: &mut Program, step: StepName) {
-    wait_until(STEP_WITHIN, &format!("a deploy at {step:?}"), || {
-        let stdout = program.stdout();
-        let mut events = stdout.lines().filter_map(|line| serde_json::from_str(line).ok());
-        events
-            .any(|event| matches!(event, DeployEvent::Progress(news) if news.step == step))
-            .then_some(())
-    });
 }
 
 /// Kills an idle slot's main process. Its other processes end before the load goes on: what they

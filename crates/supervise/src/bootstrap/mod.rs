@@ -16,6 +16,7 @@
 mod client;
 mod error;
 mod recipe;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -29,6 +30,7 @@ use rustix::fs::{Access, access};
 
 pub use error::BootstrapError;
 pub use recipe::{AGENT_SLOT, agent_recipe, agent_service};
+pub use words::last_words;
 
 use crate::bootstrap::client::Client;
 use crate::bootstrap::recipe::AGENT_GRACE;

@@ -3,14 +3,17 @@
 //! A shim that we started just now is told of every slot we have a recipe for: it looks each one's
 //! process up in its journal and keeps it, or treats it as ended. A shim that runs already is told
 //! only of those it calls adoptable: another slot that it does not know was never started, or was
-//! removed, and whether to start it is the agent's decision.
+//! removed, and whether to start it is the agent's decision. The same goes for a slot that is only
+//! expected and of which nothing lives: a deploy that its agent did not survive may never have come
+//! to start it, and what it was to replace may live. (One that is never restarted is told in any
+//! case: that starts nothing, and the shim may know how it ended.)
 //!
 //! Shared listeners go first, so that a slot which must be restarted finds them; every shim but the
 //! one we talked to before gets them, and takes those that it lacks.
 
 use std::os::fd::OwnedFd;
 
-use control::shim::{AdoptSlot, Request, SharedListener};
+use control::shim::{AdoptSlot, Request, RestartPolicy, SharedListener, SlotSpec};
 use control::{MAX_FRAME_FDS, SlotId};
 use control_tokio::ChannelError;
 
@@ -32,11 +35,17 @@ impl Keeper {
             let remove = Request::Remove { slot: *id };
             self.again.iter().any(|asked| asked.request == remove)
         };
+        let was_started = |id: &SlotId, spec: &SlotSpec| {
+            !self.unconfirmed.contains(id) || spec.restart == RestartPolicy::Never
+        };
         let slots: Vec<SlotId> = self
             .recipes
-            .keys()
+            .iter()
+            .filter(|(id, spec)| {
+                adoptable.contains_key(id) || (talk.fresh && was_started(id, spec))
+            })
+            .map(|(id, _)| id)
             .filter(|id| !removing(id))
-            .filter(|id| talk.fresh || adoptable.contains_key(id))
             .filter(|id| !talk.reported.contains(id) && !talk.asked.contains(id))
             .copied()
             .collect();

@@ -165,6 +165,7 @@ impl Keeper {
                 self.recipes.insert(id, (**slot).clone());
             }
             talk.asked.insert(id);
+            self.unconfirmed.remove(&id);
             if self.view.borrow().adoptable.contains_key(&id) {
                 // It runs already, left by an earlier shim: started anew it would run twice.
                 let (adoption, fds) = self.adoption_of(&[id]);
@@ -248,6 +249,7 @@ impl Keeper {
                 let id = state.id;
                 talk.reported.insert(id);
                 talk.adopting.remove(&id);
+                self.unconfirmed.remove(&id);
                 self.view.send_modify(|view| {
                     view.adoptable.remove(&id);
                     view.slots.insert(id, state);

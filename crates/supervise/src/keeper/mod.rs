@@ -16,7 +16,7 @@ mod adoption;
 mod backoff;
 mod conversation;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -90,6 +90,8 @@ pub(crate) struct Keeper {
     waiters: Vec<Waiter>,
     /// How each slot is started: what a new shim must be told.
     recipes: BTreeMap<SlotId, SlotSpec>,
+    /// Of those, the ones that were expected and that no shim has told of: perhaps never started.
+    unconfirmed: BTreeSet<SlotId>,
     /// Whether [`Call::Expect`] came: before it, an unknown orphan is left alone.
     expectations_told: bool,
     store: FdStore,
@@ -116,6 +118,7 @@ impl Keeper {
             wish: Wish::Nothing,
             waiters: Vec::new(),
             recipes: BTreeMap::new(),
+            unconfirmed: BTreeSet::new(),
             expectations_told: false,
             store: FdStore::default(),
             pending: Pending::default(),
@@ -280,7 +283,14 @@ impl Keeper {
     fn expect(&mut self, slots: Vec<SlotSpec>) {
         self.expectations_told = true;
         for spec in slots {
-            self.recipes.entry(spec.id).or_insert(spec);
+            let id = spec.id;
+            if self.recipes.contains_key(&id) {
+                continue;
+            }
+            self.recipes.insert(id, spec);
+            if !self.view.borrow().slots.contains_key(&id) {
+                self.unconfirmed.insert(id);
+            }
         }
     }
 
@@ -325,6 +335,7 @@ impl Keeper {
     /// The shim ends because it was asked to: its slots are gone with it.
     fn forget_everything(&mut self) {
         self.recipes.clear();
+        self.unconfirmed.clear();
         self.store.clear();
     }
 

@@ -87,6 +87,20 @@ async fn starting_a_slot_whose_orphan_lives_adopts_it() {
     assert_eq!(installation.count("answer"), 1);
 }
 
+#[tokio::test]
+async fn what_is_only_expected_is_not_started() {
+    let installation = Installation::new();
+    let supervisor = installation.supervisor();
+    let handle = supervisor.service(&service());
+    handle.expect(vec![installation.answering(SLOT)]).await.unwrap();
+    handle.ensure_shim().await.unwrap();
+    // Answered after whatever adopting would have led to.
+    handle.flush_logs().await.unwrap();
+    assert!(handle.view().slots.is_empty(), "nobody said that it was ever started");
+    start(&handle, installation.answering(SLOT)).await;
+    assert_eq!(installation.count("answer"), 1);
+}
+
 /// Returns a process whose shim and agent are both gone.
 async fn orphan(installation: &Installation) -> u32 {
     let first = installation.supervisor();

@@ -36,7 +36,8 @@ fn what_cannot_be_built_changes_nothing() {
     std::fs::write(&file, &text).unwrap();
 
     // Packages that are not there.
-    std::fs::write(scene.source.join("requirements.txt"), "no-such-package-of-skep==1.0\n").unwrap();
+    std::fs::write(scene.source.join("requirements.txt"), "no-such-package-of-skep==1.0\n")
+        .unwrap();
     let output = scene.run(&["deploy"]).expect(1);
     assert_says(&output, &["no-such-package-of-skep", "requirements.txt"]);
     assert_eq!(number_of_releases(&scene), 1);
@@ -60,10 +61,8 @@ fn what_cannot_be_built_changes_nothing() {
     rest.wait(&scene);
 
     // A variable that nobody has set; the caller's own does not count.
-    good.with_section(
-        "[env]\nMAIL_FROM = { required = true, about = \"sender of every mail\" }",
-    )
-    .write(&scene.source);
+    good.with_section("[env]\nMAIL_FROM = { required = true, about = \"sender of every mail\" }")
+        .write(&scene.source);
     let output = scene.skep().with("MAIL_FROM", "me").run(["deploy"]).expect(1);
     assert_says(&output, &["MAIL_FROM", "sender of every mail", "skep env:set"]);
     scene.assert_newest_failed("shop");
@@ -80,7 +79,13 @@ fn what_cannot_be_built_changes_nothing() {
         .write(&scene.source);
     let output = scene.run(&["deploy"]).expect(1);
     assert_says(&output, &["release command failed", "exit 5", "no such table"]);
+    assert_says(&output, &[&format!("v{number} still serves")]);
     scene.assert_newest_failed("shop");
+    rest.wait(&scene);
+    let command = "[release]\ncommand = \"python3 -c 'import tiny'\"";
+    good.with_section(command).behaving("raises").write(&scene.source);
+    let output = scene.run(&["deploy"]).expect(1);
+    assert_says(&output, &["KeyError: 'PORT' at tiny.py:", "skep env:set shop PORT"]);
     rest.wait(&scene);
 
     // A source that leads out of itself, and an empty directory.

@@ -8,11 +8,31 @@ use crate::scene::{PATIENCE, Rest, Scene, TinyApp, assert_says, wait_for_stderr}
 const CTRL_C: i32 = 2;
 const KILL: i32 = 9;
 
+/// Starts a deploy whose events are seen as they come, and waits for one that contains this text.
+#[track_caller]
+fn begin(scene: &Scene, arguments: &[&str], at: &str) -> Program {
+    let mut deploy = scene.start(&[arguments, &["--json"]].concat());
+    wait_for_event(&mut deploy, at);
+    deploy
+}
+
+/// Waits until a program that prints events has printed one that contains this text.
+#[track_caller]
+fn wait_for_event(program: &mut Program, text: &str) {
+    wait_for(PATIENCE, &format!("an event with {text:?}"), || {
+        if program.stdout().contains(text) {
+            return Ok(());
+        }
+        let said = format!("{}{}", program.stdout(), program.stderr());
+        assert!(!program.has_ended(), "it ended without {text:?}:\n{said}");
+        Err(said)
+    });
+}
+
 /// Deploys, presses Ctrl-C at this text, and returns what was said.
 #[track_caller]
 fn interrupted(scene: &Scene, at: &str) -> Output {
-    let mut deploy = scene.start(&["deploy"]);
-    wait_for_stderr(&mut deploy, at);
+    let mut deploy = begin(scene, &["deploy"], at);
     deploy.signal(CTRL_C);
     deploy.finish(PATIENCE).expect(130)
 }
@@ -39,17 +59,16 @@ fn before_the_switch_ctrl_c_undoes_a_deploy() {
     assert!(!scene.home.home().data("shop").join("data/go").exists());
 
     // A client that is killed has not said anything: the deploy goes on without it.
-    let mut killed = scene.start(&["deploy"]);
-    wait_for_stderr(&mut killed, "0 of 1 ready");
+    let mut killed = begin(&scene, &["deploy"], "0 of 1 ready");
     killed.signal(KILL);
     assert_eq!(killed.finish(PATIENCE).signal, Some(KILL));
     std::fs::write(scene.home.home().data("shop").join("data/go"), "").unwrap();
     wait_for(PATIENCE, "the release of a deploy without a client", || {
-        let answer = scene.get("/");
-        if answer.text.contains("release slow:go") { Ok(()) } else { Err(answer.text) }
+        let number = scene.current("shop");
+        if number == Some(4) { Ok(()) } else { Err(format!("{number:?}")) }
     });
-    let number = scene.current("shop").unwrap();
-    Rest::with(&scene, &[("shop", number)]);
+    scene.get("/").expect(200, "release slow:go");
+    Rest::with(&scene, &[("shop", 4)]);
 }
 
 #[test]
@@ -58,12 +77,14 @@ fn after_the_switch_ctrl_c_only_detaches() {
     let scene = Scene::serving(&good);
     let watched = TinyApp { sections: "[deploy]\nwatch = \"100s\"".into(), ..good.released("two") };
     watched.write(&scene.source);
-    let output = interrupted(&scene, "live after");
+    let mut deploy = scene.start(&["deploy"]);
+    wait_for_stderr(&mut deploy, "acknowledged by the proxy");
+    deploy.signal(CTRL_C);
+    let output = deploy.finish(PATIENCE).expect(130);
     assert_says(&output, &["the deploy goes on", "skep app:watch shop"]);
     scene.get("/").expect(200, "release two");
     // Whoever attaches again sees the rest of it; another deploy does not wait for its watch.
-    let mut watch = scene.start(&["app:watch", "shop"]);
-    wait_for_stderr(&mut watch, "live after");
+    let watch = begin(&scene, &["app:watch", "shop"], r#""event":"live""#);
     scene.deploy(&good.released("three")).expect(0);
     watch.finish(PATIENCE).expect(0);
     scene.get("/").expect(200, "release three");
@@ -93,7 +114,7 @@ fn a_session_ends_with_its_client() {
 
     let mut session = up();
     session.signal(CTRL_C);
-    let output = session.finish(PATIENCE).expect(130);
+    let output = session.finish(PATIENCE).expect(0);
     assert_says(&output, &["draining", "kept"]);
     down();
 
@@ -107,8 +128,7 @@ fn a_session_ends_with_its_client() {
 
     // Killed while it builds: the build ends with it, and nothing was ever up.
     good.with_section("[build]\nsteps = [\"echo building; sleep 1000\"]").write(&scene.source);
-    let mut session = scene.start(&["up"]);
-    wait_for_stderr(&mut session, "building");
+    let mut session = begin(&scene, &["up"], "building");
     session.signal(KILL);
     session.finish(PATIENCE);
     wait_for(PATIENCE, "the end of the build", || {
@@ -136,11 +156,9 @@ fn the_newest_waiting_deploy_replaces_older_ones() {
     let good = TinyApp::new("shop");
     let scene = Scene::serving(&good);
     let slow = TinyApp { web: "ready_timeout = \"100s\"".into(), ..good.behaving("slow:go") };
-    let begin = |app: &TinyApp, at: &str| -> Program {
+    let begin = |app: &TinyApp, at: &str| {
         app.write(&scene.source);
-        let mut deploy = scene.start(&["deploy"]);
-        wait_for_stderr(&mut deploy, at);
-        deploy
+        begin(&scene, &["deploy"], at)
     };
     let first = begin(&slow, "0 of 1 ready");
     let second = begin(&good.released("second"), "behind");

@@ -1,12 +1,12 @@
 //! What differs from one run of a session to the next.
 //!
 //! [`shown`] makes of what was printed what the README shows: its own names for the address and the
-//! directories, without the lines that speak of the machine (` ! …`).
+//! directories, without the lines that speak of the machine (` ! …`, `! …`).
 //!
 //! [`stable`] is what is compared. White space counts once, because columns follow their contents.
 //! Taken out are: durations and sizes, times of day and dates, process ids, digests, the answers
 //! to probes, the exit code in a cause, and the log excerpt in a failure's report, whose lines several
-//! processes write at once.
+//! processes write at once; and of `ps` what only cgroups tell.
 
 /// What is really there, and what the README calls it.
 pub(super) struct Names<'a> {
@@ -22,7 +22,7 @@ pub(super) fn shown(text: &str, names: &Names<'_>) -> String {
         .replace(names.directory.0, names.directory.1)
         .replace(names.home.0, names.home.1);
     text.lines()
-        .filter(|line| !line.starts_with(" ! "))
+        .filter(|line| !line.starts_with(" ! ") && !line.starts_with("! "))
         .map(|line| line.trim_end().to_owned() + "\n")
         .collect()
 }
@@ -59,10 +59,15 @@ fn without_numbers(line: &str) -> String {
             continue;
         }
         let plain = word.trim_matches(|c: char| "[]():,;".contains(c));
+        let only_cgroups_tell = plain == "RSS"
+            || plain.starts_with('+') && is_number(&plain[1..])
+            || plain.ends_with(['K', 'M', 'G']) && is_quantity(plain);
+        if only_cgroups_tell {
+            continue;
+        }
         let volatile = is_moment(plain)
             || is_quantity(plain)
             || is_digest(plain)
-            || plain.starts_with('+') && is_number(&plain[1..])
             || is_number(plain) && before == "process";
         words.push(if volatile { word.replace(plain, MASK) } else { word.to_owned() });
     }
@@ -111,7 +116,7 @@ fn what_differs_is_taken_out_and_nothing_else() {
             "live after 1.3 s · 0 failed · undo: skep rollback",
             "live after # · 0 failed · undo: skep rollback",
         ),
-        ("guestbook/web  v1  ready  1 (+2)  131M  0  1s", "guestbook/web v1 ready 1 (#) # 0 #"),
+        ("guestbook/web  v1  ready  1 (+2)  131M  0  1s", "guestbook/web v1 ready 1 0 #"),
         ("v2  failed  2026-11-21 05:36  anna  files 19ddf09", "v2 failed # # anna files #"),
         (
             "05:36:17.698 web.0 -- process 13938 ended: exit 0, after 16295 ms",

@@ -5,15 +5,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use api::{Overview, ProcessRow, SlotPhase};
+use api::{DeployEvent, Overview, ProcessRow, SlotPhase, StepName};
 use serde::de::DeserializeOwned;
 use testkit::apps::{LedgerApp, Starts, missing_log_lines};
-use testkit::{Found, Kind, Ledger, Load, Output, Program, TempHome, processes_naming, wait_for};
+use testkit::{
+    Found, Kind, Ledger, Load, Output, Program, TempHome, processes_naming, wait_for, wait_until,
+};
 
 use super::port::Port;
 
 /// How long an installation may take to be as it should after something of it was killed.
 pub(crate) const RECOVERS_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a deploy may take to come to a step.
+pub(crate) const STEP_WITHIN: Duration = Duration::from_secs(60);
 
 /// More lines than any test writes; the agent's own bound.
 const ALL_LINES: &str = "100000";
@@ -306,6 +311,17 @@ impl Site {
         assert!(posts >= executed, "{executed} POSTs were executed, {posts} were logged");
         lines.iter().filter(|line| line.starts_with("log ")).count()
     }
+}
+
+/// Waits until a deploy, started with `--json`, is at a step.
+#[track_caller]
+pub(crate) fn wait_for_step(program: &Program, step: StepName) {
+    wait_until(STEP_WITHIN, &format!("a deploy at {step:?}"), || {
+        let stdout = program.stdout();
+        let mut events = stdout.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let is_it = |event| matches!(event, DeployEvent::Progress(news) if news.step == step);
+        events.any(is_it).then_some(())
+    });
 }
 
 /// Returns which slot a process belongs to, `app.service.gGENERATION.SLOT`, by the runtime
