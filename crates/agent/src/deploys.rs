@@ -32,13 +32,14 @@ impl Agent {
                 return Err(Failure::new(Kind::Usage, text));
             }
         };
+        let listener = request.listen.as_deref().map(executor::parse_listener).transpose()?;
         let id = format!("d{}", journal.count("deploy")?);
-        let record = self.record(id, &app, intent, &request.who);
+        let mut record = self.record(id, &app, intent, &request.who);
+        record.listener = listener.map(|address| address.to_string());
         self.enqueue(Waiting {
             record,
             feed: Feed::default(),
             build_environment: request.build_environment,
-            listen: request.listen,
         })
     }
 
@@ -53,6 +54,7 @@ impl Agent {
             phase: Phase::Queued,
             from: None,
             release: None,
+            from_listener: None,
             listener: None,
             stages: Vec::new(),
             stage: 0,
@@ -183,7 +185,6 @@ impl Agent {
             waiting.feed,
             signals,
             waiting.build_environment,
-            waiting.listen,
         );
         tokio::spawn(async move {
             // In a task of its own, so that a defect in it does not block the app's queue for ever.
@@ -243,8 +244,8 @@ impl Agent {
         let feed = self.inner.registry.feed(&record.id).unwrap_or_default();
         feed.notice("it goes on where it was");
         self.inner.registry.with(&record.app, |queue| queue.running = Some(running));
-        let (build_environment, listen) = (BTreeMap::new(), None);
-        self.spawn(Waiting { record, feed, build_environment, listen }, signals);
+        let build_environment = BTreeMap::new();
+        self.spawn(Waiting { record, feed, build_environment }, signals);
         Ok(())
     }
 
@@ -270,10 +271,13 @@ impl Agent {
         }
     }
 
-    /// Returns whether a deploy has ended well.
-    pub(crate) fn succeeded(&self, id: &str) -> bool {
+    /// Returns whether what an app serves was made by this deploy.
+    pub(crate) fn made_what_serves(&self, app: &str, id: &str) -> bool {
         let ended = self.node().journal().ended(id).ok().flatten();
-        matches!(ended.and_then(|record| record.end), Some(End::Done))
+        let made = ended.filter(|record| record.end == Some(End::Done));
+        let made = made.and_then(|record| record.release);
+        let serving = self.app(app).ok().and_then(|app| app.serving);
+        made.is_some() && made == serving.map(|serving| serving.release)
     }
 
     /// Returns whether nothing of an app is to run.

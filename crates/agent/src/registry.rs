@@ -20,7 +20,6 @@ pub(crate) struct Waiting {
     pub(crate) record: DeployRecord,
     pub(crate) feed: Feed,
     pub(crate) build_environment: BTreeMap<String, String>,
-    pub(crate) listen: Option<String>,
 }
 
 /// A deploy that is going on.

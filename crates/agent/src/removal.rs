@@ -77,7 +77,7 @@ impl Agent {
         executor::end_shims(node, &name).await?;
         let archive = PathBuf::from(removal.archive.clone().unwrap_or_default());
         self.archive(&name, &archive)?;
-        executor::close_unused_listeners(node).await;
+        executor::close_unused_listeners(node, None).await;
         for handle in node.supervisor.services() {
             if handle.name().app() == name {
                 let directory = node.home.shim(&handle.name().file_name());
@@ -99,7 +99,6 @@ impl Agent {
             record,
             feed: Feed::default(),
             build_environment: std::collections::BTreeMap::new(),
-            listen: None,
         })?;
         self.ended(&id).await;
         let ended = self.node().journal().ended(&id)?;
@@ -153,6 +152,9 @@ impl Agent {
         // The name becomes a path below; an archive could have been edited.
         control::ServiceName::new(&app, "x")
             .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+        if app == app::RESERVED_APP {
+            return Err(Failure::new(Kind::Usage, format!("`{app}` is no app of a user's")));
+        }
         if node.journal().app(&app)?.is_some() {
             return Err(Failure::new(Kind::Exists, format!("there is an app `{app}` already"))
                 .hint(format!("skep app:remove {app}")));
@@ -175,10 +177,25 @@ impl Agent {
         for (key, value) in rest.into_iter().chain(last) {
             node.store.put(&key, value).map_err(DeployError::from)?;
         }
+        self.give_up_taken_address(&app)?;
         let removed = disk::remove_file(&archive.join("records.json"));
         removed.map_err(failed)?;
         let _ = std::fs::remove_dir(archive);
         Ok(app)
+    }
+}
+
+impl Agent {
+    /// Takes its address from a restored app if somebody else has it now: the next deploy chooses.
+    fn give_up_taken_address(&self, app: &str) -> Result<(), Failure> {
+        let node = self.node();
+        let Some(record) = node.journal().app(app)? else { return Ok(()) };
+        let Some(serving) = &record.serving else { return Ok(()) };
+        let release = node.journal().release(app, serving.release)?;
+        if executor::check_claims(node, &release.app, record.listener.as_deref()).is_err() {
+            node.journal().change_app(app, |record| record.listener = None)?;
+        }
+        Ok(())
     }
 }
 

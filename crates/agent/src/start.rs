@@ -252,7 +252,11 @@ async fn expect(
         match executor::expected_slots(node, app) {
             Ok(slots) => expected.extend(slots),
             // One app's damaged record must not keep the others down.
-            Err(error) => tracing::error!(app = app.name, %error, "failed to read an app's slots"),
+            Err(error) => {
+                tracing::error!(app = app.name, %error, "failed to read an app's slots");
+                // Not knowing what belongs to it is no reason to end it.
+                expected.retain(|service, _| service.app() != app.name);
+            }
         }
     }
     expected.insert(proxy_service(), vec![proxy.clone()]);
@@ -329,8 +333,9 @@ async fn finish_or_undo(
         || matches!(record.phase, Phase::Queued);
     if !undo {
         // What it replaces must run until it has switched.
-        executor::bring_up_beside(node, &agent.inner.readiness, app, &record).await?;
-        return agent.resume(record).map_err(DeployError::from);
+        let up = executor::bring_up_beside(node, &agent.inner.readiness, app, &record).await;
+        agent.resume(record).map_err(DeployError::from)?;
+        return up;
     }
     let text = if rebooted {
         "the machine was restarted before the new release served"

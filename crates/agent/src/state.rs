@@ -26,6 +26,8 @@ pub(crate) struct Inner {
     pub(crate) cgroup_base: Option<PathBuf>,
     /// What cannot be enforced here.
     pub(crate) not_enforced: Vec<String>,
+    /// Held while a change of variables is written and queued.
+    pub(crate) environment: Mutex<()>,
     /// What is wrong, by what it concerns.
     problems: Mutex<BTreeMap<String, String>>,
 }
@@ -40,6 +42,7 @@ impl Agent {
             since: deploy::node::now(),
             cgroup_base,
             not_enforced,
+            environment: Mutex::default(),
             problems: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -87,7 +90,8 @@ impl Agent {
         }
         let unknown = self.unknown_app(name);
         let slip = unknown.hints.iter().any(|hint| hint.starts_with("did you mean"));
-        if slip || control::ServiceName::new(name, "web").is_err() {
+        let reserved = name == app::RESERVED_APP;
+        if slip || reserved || control::ServiceName::new(name, "web").is_err() {
             return Err(unknown);
         }
         Ok(journal.change_app(name, |_| {})?)

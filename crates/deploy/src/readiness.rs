@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use app::model::{Ready, Service};
+use app::model::{Listen, Ready, Service};
 use control::SlotId;
 use control::proxy::{EndpointAddress, EndpointId};
 use control::shim::{ExitStatus, Phase, SlotState};
@@ -68,7 +68,12 @@ pub async fn wait(
     loop {
         let state = match watched.running(deadline).await {
             Ok(Alive::Running(state)) => state,
-            Ok(Alive::Completed) => return Ok(ReadyReport { text: "ended with status 0".into() }),
+            Ok(Alive::Completed) if service.listen == Listen::None => {
+                return Ok(ReadyReport { text: "ended with status 0".into() });
+            }
+            Ok(Alive::Completed) => {
+                return Err(watched.give_up("ended with status 0 instead of serving".to_owned()));
+            }
             Err(reason) => return Err(watched.give_up(reason)),
         };
         match (service.ready, &probe) {
@@ -351,10 +356,10 @@ impl Follower {
                 ready_start = state.filter(|s| s.phase == Phase::Running).map(|s| s.starts);
                 if ready_start.is_some() {
                     self.tell(true).await;
+                    continue;
                 }
-                continue;
             }
-            // Given up for now (a crash loop, stopped): look again when it changes.
+            // Given up for now (a crash loop, stopped, gone again): look when it changes.
             let was = self.handle.view().slots.get(&slot).cloned();
             let mut views = self.handle.watch();
             let changed = views.wait_for(|view| view.slots.get(&slot) != was.as_ref());

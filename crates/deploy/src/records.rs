@@ -215,6 +215,8 @@ pub enum Phase {
     Drain,
     /// A crash loop swaps back.
     Watch,
+    /// The old slots end: there is nothing to swap back to any more.
+    Retire,
     /// Being undone.
     Undo,
     /// Over.
@@ -258,7 +260,11 @@ pub struct DeployRecord {
     /// The release it made.
     #[serde(default)]
     pub release: Option<u32>,
-    /// The public address that the app has from the switch on.
+    /// The public address that it had before.
+    #[serde(default)]
+    pub from_listener: Option<String>,
+    /// The public address that the app has from the switch on; until it is checked the one that was
+    /// asked for.
     #[serde(default)]
     pub listener: Option<String>,
     /// What it goes to, one after the other: one for a deploy, one a slot for a restart.

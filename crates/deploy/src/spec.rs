@@ -219,7 +219,6 @@ impl Prepared {
                         .context("change the owner of", directory)?;
                     set_mode(directory, 0o2750)?;
                 }
-                disk::remove_file(Path::new(path))?;
                 Ok(SlotSocket::None)
             }
             _ => Ok(SlotSocket::None),

@@ -328,7 +328,8 @@ impl Layers<'_> {
         };
         // As a shell has it: the words before a command count for this command alone, and one
         // that is written further right wins.
-        let Some(command) = command.filter(|_| !matches!(self.inputs.purpose, Purpose::OneOff { .. }))
+        let Some(command) =
+            command.filter(|_| !matches!(self.inputs.purpose, Purpose::OneOff { .. }))
         else {
             return Ok(());
         };

@@ -296,6 +296,8 @@ pub fn make_current(
 /// deploy that is going on) nor are current. Returns their numbers.
 pub fn prune(store: &Store, app: &str, in_use: &BTreeSet<u64>) -> Result<Vec<u64>, VariablesError> {
     let head = head(store, app)?;
+    // What is newer than everything in use is a draft whose deploy waits for its turn.
+    let newest = in_use.last().copied().unwrap_or(0).max(head.current);
     let prefix = versions_prefix(app);
     let unused: Vec<(String, u64)> = store
         .range(&prefix)?
@@ -304,6 +306,7 @@ pub fn prune(store: &Store, app: &str, in_use: &BTreeSet<u64>) -> Result<Vec<u64
             let version = entry.key.strip_prefix(&prefix)?.parse().ok()?;
             Some((entry.key, version))
         })
+        .filter(|(_, version)| *version < newest)
         .filter(|(_, version)| *version != head.current && !in_use.contains(version))
         .collect();
     // One by one: nobody minds a half-done pruning, and a transaction has a size.

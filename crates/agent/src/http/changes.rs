@@ -100,10 +100,10 @@ impl Drop for Session {
         let (app, deploy, who) = (self.app.clone(), self.deploy.clone(), self.who.clone());
         tokio::spawn(async move {
             tracing::info!(app, deploy, "a foreground session ended");
-            let cancelled = agent.cancel(&deploy).is_ok();
+            let _ = agent.cancel(&deploy);
             agent.ended(&deploy).await;
-            // What served before a deploy that failed is not this session's.
-            if cancelled || !agent.succeeded(&deploy) || agent.is_down(&app) {
+            // What served before, or what somebody deployed since, is not this session's.
+            if !agent.made_what_serves(&app, &deploy) || agent.is_down(&app) {
                 return;
             }
             let request = DeployRequest {

@@ -1,6 +1,7 @@
 //! Variables and one-off commands.
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
 use api::{DeployStarted, EnvEntry, EnvExplain, EnvList, EnvRequest, RunPlan, RunRequest};
 use axum::Json;
@@ -87,6 +88,9 @@ pub(super) async fn change(
 ) -> Reply<DeployStarted> {
     let record = agent.app_or_new(&app)?;
     let node = agent.node();
+    // From the look at what is waiting to the place in the queue: two changes at once build on each
+    // other.
+    let _alone = agent.inner.environment.lock().unwrap_or_else(PoisonError::into_inner);
     let changes: Vec<Change> = request
         .changes
         .into_iter()
@@ -127,7 +131,6 @@ pub(super) async fn change(
         record: agent.record(id, &app, intent, &request.who),
         feed: Feed::default(),
         build_environment: std::collections::BTreeMap::new(),
-        listen: None,
     })?))
 }
 

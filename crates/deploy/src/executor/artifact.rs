@@ -113,7 +113,7 @@ impl Executor {
             .as_ref()
             .is_some_and(|from| from.services.values().all(|placement| placement.stopped));
         let known = self.node.journal().app(&app.name)?.and_then(|app| app.listener);
-        let moves = self.listen.is_some() && self.wanted_listener()? != known;
+        let moves = self.record.listener.is_some() && self.record.listener != known;
         Ok(plan.existing.as_ref().is_some_and(|found| found.id == current.artifact.id)
             && current.app.config_json() == app.config_json()
             && current.env_version == head.current

@@ -197,6 +197,31 @@ pub fn expected_slots(
     Ok(expected)
 }
 
+/// Starts one slot of a release. A socket file that a process before it bound by itself is removed
+/// first; one of a process that lives is left alone.
+pub(super) async fn start(
+    node: &Node,
+    handle: &supervise::ServiceHandle,
+    prepared: &Prepared,
+    service: &str,
+    number: u32,
+    placement: &crate::records::SlotPlacement,
+) -> Result<(), DeployError> {
+    let spec = prepared.slot(node, service, number, placement)?;
+    handle.ensure_shim().await?;
+    let alive = handle.view().slots.get(&spec.id).is_some_and(|state| !state.phase.is_empty());
+    let app = prepared.app();
+    let listen = app.services.get(service).map(|service| service.listen);
+    if let (Some(listen @ app::model::Listen::Path), false) = (listen, alive)
+        && let Some(control::proxy::EndpointAddress::Unix(path)) =
+            spec::address(node, &app.name, service, listen, number, placement)
+    {
+        disk::remove_file(path.as_ref())?;
+    }
+    handle.start(spec).await?;
+    Ok(())
+}
+
 /// Starts everything that an app shall run and that does not: after a reboot all of it, after a
 /// restart of the agent usually nothing. Waves wait for each other as long as their services may
 /// take to get ready, and go on then: what does not get ready is shown, and followed.
@@ -244,17 +269,22 @@ async fn bring_up_except(
     let Some(current) = releases.get(&serving.release) else { return Ok(()) };
     let roll = Roll::between(None, serving, None, current.app());
     let replaced: Vec<_> = roll.replaced.iter().filter_map(|(_, new)| new.clone()).collect();
+    let mut failed = Ok(());
     for wave in roll.waves.iter().chain([&replaced]) {
         let mut waits = tokio::task::JoinSet::new();
         for slot in wave.iter().filter(|slot| !spared.contains(slot)) {
             let placed = serving.services.get(&slot.service);
             let Some(placed) = placed.and_then(|p| p.slots.get(&slot.number)) else { continue };
             let Some(prepared) = releases.get(&placed.release) else { continue };
-            let spec = prepared.slot(node, &slot.service, slot.number, placed)?;
             let handle = node.supervisor.service(&service_name(&app.name, &slot.service)?);
-            handle.ensure_shim().await?;
-            let id = spec.id;
-            handle.start(spec).await?;
+            let id = spec::slot_id(slot);
+            let started = start(node, &handle, prepared, &slot.service, slot.number, placed).await;
+            if let Err(error) = started {
+                // The others are no worse for it.
+                tracing::error!(app = app.name, slot = %id, %error, "failed to start a slot");
+                failed = Err(error);
+                continue;
+            }
             let Some(service) = prepared.app().services.get(&slot.service).cloned() else {
                 continue;
             };
@@ -274,7 +304,7 @@ async fn bring_up_except(
             }
         }
     }
-    Ok(())
+    failed
 }
 
 /// Ends slots that no record names: a deploy that was undone while a shim could not be reached, an
@@ -313,7 +343,9 @@ async fn end_unclaimed(
             .collect();
     for handle in node.supervisor.services() {
         let name = handle.name().clone();
-        if name.app() != app.name || spared == Some(&name) {
+        // Whoever runs this is no leftover, whatever a record says.
+        let own = name == supervise::bootstrap::agent_service();
+        if name.app() != app.name || spared == Some(&name) || own {
             continue;
         }
         let slots: Vec<SlotId> = handle.view().slots.keys().copied().collect();
@@ -417,13 +449,17 @@ pub async fn close_listener(node: &Node, name: &str) {
     }
 }
 
-/// Closes the public sockets that no app has any more.
-pub async fn close_unused_listeners(node: &Node) {
+/// Closes the public sockets that no app has any more. `ending` is the app whose deploy is about to
+/// end: what that wanted does not count.
+pub async fn close_unused_listeners(node: &Node, ending: Option<&str>) {
     let Ok(apps) = node.journal().apps() else { return };
     let used: BTreeSet<String> = apps
         .iter()
         .flat_map(|app| {
-            let deploy = node.journal().deploy(&app.name).ok().flatten();
+            let deploy = match ending {
+                Some(ending) if ending == app.name => None,
+                _ => node.journal().deploy(&app.name).ok().flatten(),
+            };
             let coming = deploy.and_then(|deploy| deploy.listener);
             let own = app.listener.clone().filter(|_| app.serving.is_some());
             own.into_iter().chain(coming)

@@ -11,6 +11,7 @@ use supervise::SuperviseError;
 use super::Executor;
 use crate::error::DeployError;
 use crate::node::Node;
+use crate::records::Phase;
 use crate::section::{claims, listening};
 use crate::users::Users;
 
@@ -29,7 +30,7 @@ pub fn proxy_service() -> ServiceName {
 }
 
 /// Reads `ADDR:PORT` or `:PORT`.
-pub(super) fn parse(text: &str) -> Result<SocketAddr, DeployError> {
+pub fn parse(text: &str) -> Result<SocketAddr, DeployError> {
     let address = match text.strip_prefix(':') {
         Some(port) => {
             port.parse().ok().map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
@@ -46,9 +47,6 @@ pub(super) fn parse(text: &str) -> Result<SocketAddr, DeployError> {
 impl Executor {
     /// Returns the address that the app has or was asked to have; `None`: none was chosen yet.
     pub(super) fn wanted_listener(&self) -> Result<Option<String>, DeployError> {
-        if let Some(text) = &self.listen {
-            return Ok(Some(parse(text)?.to_string()));
-        }
         if self.record.listener.is_some() {
             return Ok(self.record.listener.clone());
         }
@@ -82,15 +80,22 @@ type Claim = (Option<String>, String, ServiceName);
 
 fn conflict(node: &Node, app: &App, listener: &str) -> Result<Option<Claim>, DeployError> {
     let own = claims(app, listener);
-    for other in node.journal().apps()? {
-        let (Some(theirs), Some(serving)) = (&other.listener, &other.serving) else { continue };
+    let journal = node.journal();
+    for other in journal.apps()? {
         if other.name == app.name {
             continue;
         }
-        let release = node.journal().release(&other.name, serving.release)?;
-        for (address, host, path, service) in claims(&release.app, theirs) {
-            if own.iter().any(|(a, h, p, _)| *a == address && *h == host && *p == path) {
-                return Ok(Some((host, path, service)));
+        let serving = other.serving.as_ref().map(|serving| serving.release);
+        // What is being deployed claims its address as well: of two at once only one may win.
+        let coming = journal.deploy(&other.name)?.filter(|deploy| deploy.phase > Phase::Check);
+        let coming = coming.map(|deploy| (deploy.listener, deploy.release));
+        for (theirs, release) in [Some((other.listener, serving)), coming].into_iter().flatten() {
+            let (Some(theirs), Some(number)) = (theirs, release) else { continue };
+            let release = journal.release(&other.name, number)?;
+            for (address, host, path, service) in claims(&release.app, &theirs) {
+                if own.iter().any(|(a, h, p, _)| *a == address && *h == host && *p == path) {
+                    return Ok(Some((host, path, service)));
+                }
             }
         }
     }
@@ -155,9 +160,7 @@ fn taken(address: &str, error: DeployError) -> DeployError {
 async fn open_one(executor: &mut Executor, address: SocketAddr) -> Result<(), DeployError> {
     let handle = executor.node.supervisor.service(&proxy_service());
     let name = address.to_string();
-    let known = handle.view().listeners.contains_key(&name);
     let socket = handle.open(SharedListener { name: name.clone(), address }).await?;
     executor.node.router.listen(&name, socket).await;
-    executor.opened_listener |= !known;
     Ok(())
 }

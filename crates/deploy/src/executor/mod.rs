@@ -41,7 +41,7 @@ pub use boot::{
     end_shims, end_shims_except, expected_slots, follow_serving, publish_serving, remove_unclaimed,
     remove_unclaimed_except, section_of,
 };
-pub use listener::{check_claims, proxy_service};
+pub use listener::{check_claims, parse as parse_listener, proxy_service};
 pub use preview::plan_of;
 
 /// What the outside may tell a deploy that is going on.
@@ -65,15 +65,11 @@ pub struct Executor {
     signals: Signals,
     /// The caller's allow-listed variables for the build.
     build_environment: BTreeMap<String, String>,
-    /// The address that was asked for with `--listen`.
-    listen: Option<String>,
     begun: Instant,
     /// Request counters before anything was touched.
     before: Option<counters::Counters>,
     /// Requests ended at the drain limit.
     cut: u64,
-    /// The listener was opened by this deploy and goes with it if it fails.
-    opened_listener: bool,
 }
 
 impl Executor {
@@ -85,7 +81,6 @@ impl Executor {
         feed: Feed,
         signals: Signals,
         build_environment: BTreeMap<String, String>,
-        listen: Option<String>,
     ) -> Self {
         Self {
             node,
@@ -94,11 +89,9 @@ impl Executor {
             feed,
             signals,
             build_environment,
-            listen,
             begun: Instant::now(),
             before: None,
             cut: 0,
-            opened_listener: false,
         }
     }
 
@@ -139,10 +132,11 @@ impl Executor {
         if self.record.phase != Phase::Queued {
             return Ok(());
         }
-        let from = self.node.journal().app(&self.record.app)?.and_then(|app| app.serving);
+        let app = self.node.journal().app(&self.record.app)?.unwrap_or_default();
         self.advance_with(Txn::new(), |record| {
             record.phase = Phase::Build;
-            record.from = from;
+            record.from_listener = app.listener.filter(|_| app.serving.is_some());
+            record.from = app.serving;
         })
     }
 
@@ -162,7 +156,12 @@ impl Executor {
                 Phase::Start => self.start().await?,
                 Phase::Switch => self.switch().await?,
                 Phase::Drain => self.drain().await?,
-                Phase::Watch => return self.watch().await,
+                Phase::Watch => {
+                    if let Some(end) = self.watch().await? {
+                        return Ok(end);
+                    }
+                }
+                Phase::Retire => return self.retire().await,
                 Phase::Undo => {
                     let text = "the deploy was being undone when the agent was restarted";
                     return Err(Failure::new(report::Kind::Failed, text).into());

@@ -62,16 +62,11 @@ pub fn plan_of(node: &Node, request: &DeployRequest) -> Result<PlanReply, Deploy
                 true => "beside the old",
                 false => "one by one, the old stopped first",
             };
-            say(
-                StepName::Start,
-                format!(
-                    "{name}: {}, {replaced}; {how}",
-                    match slots {
-                        1 => "1 slot".to_owned(),
-                        slots => format!("{slots} slots"),
-                    }
-                ),
-            );
+            let slots = match slots {
+                1 => "1 slot".to_owned(),
+                more => format!("{more} slots"),
+            };
+            say(StepName::Start, format!("{name}: {slots}, {replaced}; {how}"));
         }
         let address = wanted.unwrap_or_else(|| "an address that is chosen then".to_owned());
         say(StepName::Switch, format!("routes on {address}"));

@@ -64,6 +64,9 @@ impl Executor {
         let slot = SlotId::new(generation, 0);
         handle.ensure_shim().await?;
         if resumed.is_none() {
+            if self.is_cancelled() {
+                return Err(DeployError::Cancelled);
+            }
             // Written before it is started: whoever finds this knows that it may have run.
             self.advance_with(Txn::new(), |record| record.release_slot = Some(generation))?;
             let prepared = Prepared::read(&self.node, release.clone())?;
@@ -85,8 +88,10 @@ impl Executor {
             Ok(Outcome::Ended(exit)) if exit.status == ExitStatus::Code(0) => {
                 let note = lines.last().cloned();
                 self.feed.remark(StepName::Release, StepState::Done, command.text.clone(), note);
+                self.advance(Phase::Start, Txn::new())?;
+                // Only now may its outcome be forgotten.
                 let _ = handle.remove(slot).await;
-                return self.advance(Phase::Start, Txn::new());
+                return Ok(());
             }
             Ok(Outcome::Ended(exit)) if exit.status == ExitStatus::Unknown => unknown(),
             Ok(Outcome::Ended(exit)) => {

@@ -98,6 +98,11 @@ impl Executor {
                 self.say_start(&to, &roll, ready);
             }
         }
+        if roll.waves.len() > 1 || !roll.replaced.is_empty() {
+            // The first ones became ready a while ago: what has crashed since must not be routed to.
+            let all: Vec<PlannedSlot> = roll.waves.iter().flatten().cloned().collect();
+            self.await_ready(&all, &to, &releases).await?;
+        }
         let text = counts(&roll);
         match text.is_empty() {
             true => self.feed.step(StepName::Start, StepState::Skipped, "nothing to start"),
@@ -125,15 +130,12 @@ impl Executor {
         }
         let Some(placement) = placement(serving, slot) else { return Ok(()) };
         let prepared = releases.get(&self.record.app, placement.release)?;
-        let spec = prepared.slot(&self.node, &slot.service, slot.number, placement)?;
         let handle = self.handle(&slot.service)?;
-        handle.ensure_shim().await?;
-        handle.start(spec).await?;
-        Ok(())
+        boot::start(&self.node, &handle, prepared, &slot.service, slot.number, placement).await
     }
 
     /// Waits for all of a wave at once; the first that is given up ends the wait.
-    async fn await_ready(
+    pub(super) async fn await_ready(
         &self,
         wave: &[PlannedSlot],
         serving: &Serving,
@@ -168,7 +170,8 @@ impl Executor {
         loop {
             let joined = tokio::select! {
                 joined = waits.join_next() => joined,
-                cancelled = Self::cancellation(self.signals.cancel.clone()) => return Err(cancelled),
+                cancelled = Self::cancellation(self.signals.cancel.clone()),
+                    if self.record.phase != Phase::Undo => return Err(cancelled),
             };
             match joined {
                 None => break,
@@ -210,7 +213,7 @@ impl Executor {
         if service.listen == Listen::None {
             return Ok(());
         }
-        let mut section = self.section(before, releases)?;
+        let mut section = self.section(before, self.listener_before(), releases)?;
         let endpoint =
             EndpointId { service: service_name(app, &slot.service)?, slot: slot_id(slot) };
         for found in section.services.iter_mut().filter(|found| found.name == endpoint.service) {
@@ -255,23 +258,37 @@ impl Executor {
     pub(super) fn section(
         &self,
         serving: &Serving,
+        listener: Option<&str>,
         releases: &Releases,
     ) -> Result<Section, DeployError> {
         let prepared = releases.get(&self.record.app, serving.release)?;
-        let listener = self.record.listener.as_deref();
         section::of(&self.node, prepared.app(), &releases.apps(), listener, serving, |endpoint| {
             self.readiness.is_ready(endpoint)
         })
     }
 
+    /// Returns the public address of what ran before the present stage.
+    pub(super) fn listener_before(&self) -> Option<&str> {
+        match self.record.stage {
+            0 => self.record.from_listener.as_deref(),
+            _ => self.record.listener.as_deref(),
+        }
+    }
+
     /// Changes the routes and, once they are acknowledged, what is current.
     pub(super) async fn switch(&mut self) -> Result<(), DeployError> {
+        if self.is_cancelled() {
+            return Err(DeployError::Cancelled);
+        }
         let (_, to, releases) = self.roll()?;
         let app = self.record.app.clone();
         // New slots are followed from now on: they count as ready, because they just were.
         boot::follow(&self.node, &self.readiness, &app, &to, &releases.0, boot::Known::Ready)?;
         self.feed.step(StepName::Switch, StepState::Running, "waiting for the proxy");
-        let section = boot::publish(&self.node, &app, || self.section(&to, &releases)).await?;
+        let section = boot::publish(&self.node, &app, || {
+            self.section(&to, self.record.listener.as_deref(), &releases)
+        })
+        .await?;
         let routed = !section.routes.is_empty();
         let node = self.node.clone();
         let journal = node.journal();
@@ -287,8 +304,8 @@ impl Executor {
                 app.directory.clone_from(&directory);
             }
         })?;
-        if self.record.release.is_some() {
-            let version = releases.get(&app, to.release)?.release.env_version;
+        let version = releases.get(&app, to.release)?.release.env_version;
+        if let Some(version) = self.variables_after(version)? {
             txn = environment::operator::make_current(txn, &node.store, &app, version)?;
         }
         self.advance(Phase::Drain, txn)?;
@@ -300,6 +317,18 @@ impl Executor {
             false => self.feed.step(StepName::Switch, StepState::Skipped, "no routes"),
         }
         Ok(())
+    }
+
+    /// Returns which version of the variables becomes current with a release that has `version`: a
+    /// deploy took what was current and leaves alone what was set meanwhile, a change of variables
+    /// moves forward only, a rollback goes back.
+    fn variables_after(&self, version: u64) -> Result<Option<u64>, DeployError> {
+        let head = environment::operator::head(&self.node.store, &self.record.app)?;
+        Ok(match self.record.intent {
+            Intent::Environment { .. } => Some(version.max(head.current)),
+            Intent::Rollback { .. } => Some(version),
+            _ => None,
+        })
     }
 
     /// Moves the symlink for humans.
@@ -486,6 +515,10 @@ fn waiting_for(in_flight: &[InFlight], limit: Duration) -> String {
 
 /// Stops a slot and waits until its tree is empty; one that is not there is stopped.
 pub(super) async fn stop(handle: &ServiceHandle, slot: SlotId) -> Result<(), DeployError> {
+    if !handle.view().is_connected() {
+        // What is not known is not stopped: its processes may have outlived their shim.
+        handle.ensure_shim().await?;
+    }
     let Some(state) = handle.view().slots.get(&slot).cloned() else { return Ok(()) };
     if !state.phase.is_empty() || !matches!(state.phase, control::shim::Phase::Stopped) {
         handle.stop(slot).await?;

@@ -23,9 +23,11 @@ impl Executor {
         }
         let undone = match phase {
             Phase::Start | Phase::Switch => self.undo().await,
-            _ => Ok(()),
+            Phase::Drain | Phase::Watch | Phase::Retire => return self.partly(failure),
+            Phase::Undo => Err(DeployError::from(failure.clone())),
+            Phase::Queued | Phase::Build | Phase::Check | Phase::Release | Phase::Ended => Ok(()),
         };
-        self.close_listener().await;
+        boot::close_unused_listeners(&self.node, Some(&self.record.app)).await;
         if let Err(error) = self.mark_release(ReleaseState::Failed, Some(&failure.message)) {
             tracing::error!(%error, "failed to mark a release as failed");
         }
@@ -42,6 +44,20 @@ impl Executor {
         }
     }
 
+    /// The new release serves; what went wrong is the old one's end.
+    fn partly(&self, failure: Failure) -> End {
+        if let Err(error) = self.mark_release(ReleaseState::Good, None) {
+            tracing::error!(%error, "failed to mark a release as good");
+        }
+        let app = &self.record.app;
+        let serves =
+            self.record.release.map_or_else(String::new, |number| format!("v{number} serves"));
+        let failure = Failure { kind: Kind::Partial, ..failure }
+            .detail("new", serves)
+            .hint(format!("skep ps {app} shows which old slots are left; they are ended later"));
+        End::Failed(Box::new(failure))
+    }
+
     /// Returns the step whose failure a failure in this phase is.
     fn step_of(&self, phase: Phase) -> StepName {
         match phase {
@@ -53,7 +69,7 @@ impl Executor {
             Phase::Start => StepName::Start,
             Phase::Switch => StepName::Switch,
             Phase::Drain => StepName::Drain,
-            Phase::Watch | Phase::Ended => StepName::Watch,
+            Phase::Watch | Phase::Retire | Phase::Ended => StepName::Watch,
             Phase::Undo => StepName::Undo,
         }
     }
@@ -86,31 +102,47 @@ impl Executor {
         let replaced: Vec<PlannedSlot> =
             roll.replaced.iter().filter_map(|(_, new)| new.clone()).collect();
         self.forget(&started)?;
-        if let Some(before) = before {
-            self.remove_slots(&replaced).await?;
-            let old: Vec<&PlannedSlot> =
-                roll.replaced.iter().filter_map(|(old, _)| old.as_ref()).collect();
-            for slot in &old {
-                self.start_again(slot, before, releases).await?;
+        // Whatever fails, the rest is done: each part that comes back serves somebody.
+        let mut outcome = Ok(());
+        let mut note = |done: Result<(), DeployError>| {
+            if let Err(error) = done {
+                tracing::error!(app, %error, "a part of an undo failed");
+                outcome = Err(error);
             }
-            boot::follow(
+        };
+        if let Some(before) = before {
+            note(self.remove_slots(&replaced).await);
+            let aside = roll.replaced.iter().filter_map(|(old, _)| old.as_ref());
+            let old: Vec<PlannedSlot> = roll.retired.iter().chain(aside).cloned().collect();
+            for slot in &old {
+                note(self.start_again(slot, before, releases).await);
+            }
+            note(self.await_ready(&old, before, releases).await.map(drop));
+            note(boot::follow(
                 &self.node,
                 &self.readiness,
                 &app,
                 before,
                 &releases.0,
                 boot::Known::AsIs,
-            )?;
-            boot::publish(&self.node, &app, || self.section(before, releases)).await?;
+            ));
+            let listener = self.listener_before();
+            let published =
+                boot::publish(&self.node, &app, || self.section(before, listener, releases)).await;
+            note(published.map(drop));
         } else {
-            self.node.router.set_app(&app, routing::Section::default()).await?;
+            let nothing = routing::Section::default();
+            note(self.node.router.set_app(&app, nothing).await.map(drop).map_err(Into::into));
         }
         // Requests may have reached them if the switch itself failed half-way.
         let endpoints = self.endpoints_of(&started, releases)?;
         let limit = std::time::Duration::from_secs(30);
         let progress = tokio::sync::watch::Sender::new(Vec::new());
-        self.node.router.drain(endpoints, limit, progress).await?;
-        self.remove_slots(&started).await
+        note(
+            self.node.router.drain(endpoints, limit, progress).await.map(drop).map_err(Into::into),
+        );
+        note(self.remove_slots(&started).await);
+        outcome
     }
 
     fn forget(&self, slots: &[PlannedSlot]) -> Result<(), DeployError> {
@@ -155,26 +187,8 @@ impl Executor {
         let placed = before.services.get(&slot.service).and_then(|p| p.slots.get(&slot.number));
         let Some(placed) = placed else { return Ok(()) };
         let Some(prepared) = releases.0.get(&placed.release) else { return Ok(()) };
-        let spec = prepared.slot(&self.node, &slot.service, slot.number, placed)?;
         let name = crate::spec::service_name(&self.record.app, &slot.service)?;
         let handle = self.node.supervisor.service(&name);
-        handle.ensure_shim().await?;
-        handle.start(spec).await?;
-        Ok(())
-    }
-
-    /// Closes the public socket that this deploy opened, if nobody else has use for it.
-    async fn close_listener(&self) {
-        let Some(listener) = self.record.listener.as_deref().filter(|_| self.opened_listener)
-        else {
-            return;
-        };
-        let in_use = self.node.journal().apps().is_ok_and(|apps| {
-            apps.iter()
-                .any(|app| app.serving.is_some() && app.listener.as_deref() == Some(listener))
-        });
-        if !in_use {
-            boot::close_listener(&self.node, listener).await;
-        }
+        boot::start(&self.node, &handle, prepared, &slot.service, slot.number, placed).await
     }
 }

@@ -19,8 +19,8 @@ use crate::spec::{service_name, slot_id};
 const MAX_RESTARTS: u64 = 3;
 
 impl Executor {
-    /// Watches the new slots, then ends the old ones. A crash loop swaps back.
-    pub(super) async fn watch(&mut self) -> Result<End, DeployError> {
+    /// Watches the new slots. A crash loop swaps back, which is the deploy's end.
+    pub(super) async fn watch(&mut self) -> Result<Option<End>, DeployError> {
         let (roll, to, releases) = self.roll()?;
         let limit = self.watch_time(&to, &releases);
         let watched = roll.started().next().is_some() && self.record.from.is_some();
@@ -28,17 +28,24 @@ impl Executor {
             let text = format!("{} s: a crash loop swaps back", limit.as_secs_f64());
             self.feed.step(StepName::Watch, StepState::Running, text);
             if let Some(trouble) = self.trouble(roll.started(), limit).await? {
-                return self.swap_back(trouble).await.map(|f| End::Failed(Box::new(f)));
+                return self.swap_back(trouble).await.map(|f| Some(End::Failed(Box::new(f))));
             }
         }
-        let mut old = roll.retired.clone();
-        old.extend(roll.replaced.iter().filter_map(|(old, _)| old.clone()));
-        self.remove_slots(&old).await?;
-        self.mark_release(ReleaseState::Good, None)?;
-        self.after(&to).await;
         if watched && !limit.is_zero() {
             self.feed.step(StepName::Watch, StepState::Done, "no crash loop");
         }
+        self.advance(Phase::Retire, Txn::new())?;
+        Ok(None)
+    }
+
+    /// Ends the old slots.
+    pub(super) async fn retire(&mut self) -> Result<End, DeployError> {
+        let (roll, to, _) = self.roll()?;
+        self.mark_release(ReleaseState::Good, None)?;
+        let mut old = roll.retired.clone();
+        old.extend(roll.replaced.iter().filter_map(|(old, _)| old.clone()));
+        self.remove_slots(&old).await?;
+        self.after(&to).await;
         Ok(End::Done)
     }
 
@@ -85,19 +92,22 @@ impl Executor {
         }
         let mut hurry = self.signals.hurry.clone();
         loop {
+            // Trouble that is there already comes before whatever ends the watch.
             tokio::select! {
-                () = tokio::time::sleep_until(deadline) => return Ok(None),
-                Ok(_) = hurry.wait_for(|hurry| *hurry) => return Ok(None),
+                biased;
                 joined = watches.join_next() => match joined {
                     Some(Ok(Some(trouble))) => return Ok(Some(trouble)),
                     Some(_) => {}
                     None => return Ok(None),
                 },
+                () = tokio::time::sleep_until(deadline) => return Ok(None),
+                Ok(_) = hurry.wait_for(|hurry| *hurry) => return Ok(None),
             }
         }
     }
 
-    /// Routes back to the old slots, which still run, and ends the new ones.
+    /// Routes back to the old slots and ends the new ones. The old ones run still, unless the machine
+    /// was restarted meanwhile: then they are started.
     async fn swap_back(&mut self, trouble: String) -> Result<Failure, DeployError> {
         let (roll, to, releases) = self.roll()?;
         let before = self.before_stage().cloned();
@@ -112,8 +122,11 @@ impl Executor {
         let journal = node.journal();
         let (mut txn, _) = journal.with_app(Txn::new(), &app, |app| {
             app.serving = Some(before.clone());
+            app.listener.clone_from(&self.record.from_listener);
         })?;
-        if let Some(prepared) = releases.0.get(&before.release) {
+        let moved =
+            matches!(self.record.intent, Intent::Rollback { .. } | Intent::Environment { .. });
+        if let Some(prepared) = releases.0.get(&before.release).filter(|_| moved) {
             let version = prepared.release.env_version;
             txn = environment::operator::make_current(txn, &node.store, &app, version)?;
         }
@@ -141,7 +154,7 @@ impl Executor {
             Ok(Err(error)) => self.feed.notice(format!("old releases were not removed: {error}")),
             Err(error) => tracing::error!(%error, "retention panicked"),
         }
-        boot::close_unused_listeners(&self.node).await;
+        boot::close_unused_listeners(&self.node, Some(&self.record.app)).await;
         // That of the release command, of a service that was stopped or is no more.
         if let Err(error) = boot::end_shims(&self.node, &self.record.app).await {
             tracing::warn!(%error, "an idle shim did not end");

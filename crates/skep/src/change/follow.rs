@@ -77,6 +77,8 @@ pub(crate) struct Follow<'a> {
     phase: Phase,
     app: String,
     id: Option<DeployId>,
+    /// This session's deploy made what serves; else that ran before, and goes on.
+    is_ours: bool,
     logs: Option<Lines>,
     /// The connection that keeps a session up, while another deploy is followed.
     lease: Option<Lines>,
@@ -113,6 +115,7 @@ impl<'a> Follow<'a> {
             phase: Phase::Before,
             app: String::new(),
             id: None,
+            is_ours: false,
             logs: None,
             lease: None,
             deadline: None,
@@ -209,6 +212,7 @@ impl<'a> Follow<'a> {
             }
             DeployEvent::Live(_) if matches!(self.phase, Phase::Before | Phase::Cancelling) => {
                 self.phase = Phase::Live;
+                self.is_ours = true;
                 if self.session == Session::Foreground && self.output.says_progress() {
                     // The app's own lines are a courtesy: without them the session is as good.
                     let logs = follow_logs(self.client, &self.app);
@@ -253,6 +257,11 @@ impl<'a> Follow<'a> {
     async fn interrupted(&mut self) -> Result<Option<Outcome>> {
         match self.phase {
             Phase::Before => self.cancel().await,
+            Phase::Live if self.session == Session::Foreground && !self.is_ours => {
+                self.screen.clear();
+                self.output.say(&format!("{} ran before this session and goes on", self.app));
+                Ok(Some(Outcome::Done))
+            }
             Phase::Live => {
                 self.screen.clear();
                 if let Some(summary) = self.view.live_summary() {
