@@ -80,9 +80,13 @@ class Installation:
     def __exit__(self, *_):
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.run("agent:stop", "--all", check=False)
-        for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # Those who restart others may be quicker than we are.
+        deadline = time.monotonic() + PATIENCE
+        while (left := self.processes()) and time.monotonic() < deadline:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
 
     def start(self, *arguments, cwd=None, **options) -> subprocess.Popen:
         """Starts a command."""
