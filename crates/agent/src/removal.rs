@@ -47,6 +47,7 @@ impl Agent {
         for path in moved(home, &app.name) {
             lines.push(format!("move {} to {}", path.display(), archive.display()));
         }
+        lines.push("delete its logs".to_owned());
         lines.push(format!("archive {releases} releases, its variables and its scale"));
         Ok(Removal {
             app: app.name.clone(),

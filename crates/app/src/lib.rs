@@ -29,8 +29,8 @@ pub mod reference;
 pub mod schema;
 mod service;
 
-pub use detect::DetectError;
 pub use command::UnsetVariable;
+pub use detect::DetectError;
 pub use layout::Layout;
 pub use load::{LoadError, MAX_FILE_BYTES, detected, load, parse};
 pub use name::RESERVED_APP;

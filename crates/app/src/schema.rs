@@ -230,7 +230,7 @@ pub static SERVICE: &[Key] = &[
         "user",
         Kind::Text,
         Means("the app's own user"),
-        "User it runs as, where Skep runs as root. Never `root`.",
+        "Reserved: a deploy refuses it. Each app runs as a user of its own where Skep runs as root.",
     ),
     key(
         "stop_signal",

@@ -62,7 +62,7 @@ fn how_a_service_listens() {
         let service = &app.services[name];
         assert_eq!(service.listen, listen, "{command}");
         assert_eq!(service.listen_reason(), reason, "{command}");
-        let ready = if listen == Listen::None { Ready::StaysUp(3000) } else { Ready::Http };
+        let ready = if listen == Listen::None { Ready::StaysUp(1000) } else { Ready::Http };
         assert_eq!(service.ready, ready, "{command}");
     }
 }

@@ -9,9 +9,10 @@ use store::Txn;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::roll::Releases;
 use super::{Executor, boot};
 use crate::error::DeployError;
-use crate::plan::PlannedSlot;
+use crate::plan::{PlannedSlot, Roll};
 use crate::records::{End, Intent, Phase, ReleaseState, Serving};
 use crate::spec::{service_name, slot_id};
 
@@ -27,12 +28,16 @@ impl Executor {
         if watched && !limit.is_zero() {
             let text = format!("{} s: a crash loop swaps back", limit.as_secs_f64());
             self.feed.step(StepName::Watch, StepState::Running, text);
-            if let Some(trouble) = self.trouble(roll.started(), limit).await? {
+            let trouble = match self.trouble(roll.started(), limit).await? {
+                None if !*self.signals.hurry.borrow() => self.unready(&roll, &to, &releases).await,
+                trouble => trouble,
+            };
+            if let Some(trouble) = trouble {
                 return self.swap_back(trouble).await.map(|f| Some(End::Failed(Box::new(f))));
             }
         }
         if watched && !limit.is_zero() {
-            self.feed.step(StepName::Watch, StepState::Done, "no crash loop");
+            self.feed.step(StepName::Watch, StepState::Done, "no crash loop, still ready");
         }
         self.advance(Phase::Retire, Txn::new())?;
         Ok(None)
@@ -49,7 +54,14 @@ impl Executor {
         Ok(End::Done)
     }
 
-    fn watch_time(&self, to: &Serving, releases: &super::roll::Releases) -> Duration {
+    /// Returns which of the new slots does not answer any more when the watch ends, and does not
+    /// again within the time it may take to get ready.
+    async fn unready(&self, roll: &Roll, to: &Serving, releases: &Releases) -> Option<String> {
+        let slots: Vec<PlannedSlot> = roll.waves.iter().flatten().cloned().collect();
+        self.await_ready(&slots, to, releases).await.err().map(|error| format!("{error}"))
+    }
+
+    fn watch_time(&self, to: &Serving, releases: &Releases) -> Duration {
         let new_release = matches!(
             self.record.intent,
             Intent::Deploy { .. } | Intent::Rollback { .. } | Intent::Environment { .. }
