@@ -247,7 +247,7 @@ pub static SERVICE: &[Key] = &[
     key(
         "ready",
         Kind::Ready,
-        Means("`\"http\"` if it listens, else `\"3s\"`"),
+        Means("`\"http\"` if it listens, else `\"1s\"`"),
         "What makes a slot ready: `\"http\"` an answer on its own socket, `\"notify\"` `READY=1` on \
          `NOTIFY_SOCKET`, or a time that it has stayed up.",
     ),

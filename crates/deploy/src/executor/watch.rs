@@ -37,7 +37,7 @@ impl Executor {
             }
         }
         if watched && !limit.is_zero() {
-            self.feed.step(StepName::Watch, StepState::Done, "no crash loop, still ready");
+            self.feed.step(StepName::Watch, StepState::Done, "no crash loop");
         }
         self.advance(Phase::Retire, Txn::new())?;
         Ok(None)
