@@ -5,7 +5,7 @@
 //! becomes a journalled [`DeployRecord`]; its phases are
 //!
 //! ```text
-//! queued → build → check → release → start → switch → drain → watch → ended
+//! queued → build → check → release → start → switch → drain → watch → retire → ended
 //!            └────────┴────────┴────────┴──► undone: the old slots were never touched, or are back
 //! ```
 //!
