@@ -89,16 +89,22 @@ impl Agent {
         let id = waiting.record.id.clone();
         let feed = waiting.feed.clone();
         let superseded = self.inner.registry.with(&app, |queue| {
+            let is_deploy = |intent: &Intent| matches!(intent, Intent::Deploy { .. });
+            let stays = queue.waiting.iter().filter(|other| {
+                !(is_deploy(&waiting.record.intent) && is_deploy(&other.record.intent))
+            });
+            let stays = stays.count();
+            // Before anything is taken out of the queue: a refused request replaces nobody.
+            if stays >= MAX_WAITING {
+                return Err(stays);
+            }
             let mut superseded = Vec::new();
-            if matches!(waiting.record.intent, Intent::Deploy { .. }) {
+            if is_deploy(&waiting.record.intent) {
                 let (older, kept) = std::mem::take(&mut queue.waiting)
                     .into_iter()
-                    .partition(|other| matches!(other.record.intent, Intent::Deploy { .. }));
+                    .partition(|other| is_deploy(&other.record.intent));
                 superseded = Vec::from(older);
                 queue.waiting = kept;
-            }
-            if queue.waiting.len() >= MAX_WAITING {
-                return Err(queue.waiting.len());
             }
             if let Some(running) = &queue.running {
                 running.hurry.send_replace(true);
@@ -188,9 +194,18 @@ impl Agent {
         );
         tokio::spawn(async move {
             // In a task of its own, so that a defect in it does not block the app's queue for ever.
-            let ended = tokio::spawn(executor.run()).await;
-            if let Err(error) = ended {
-                agent.problem(&format!("deploy {app}"), Some(format!("a deploy broke: {error}")));
+            let about = format!("deploy {app}");
+            match tokio::spawn(executor.run()).await {
+                // Something could not be ended or put back: once more, with what the store wants.
+                Ok(End::Failed(failure))
+                    if matches!(failure.kind, Kind::Leftovers | Kind::Partial) =>
+                {
+                    let repaired = crate::start::put_in_order(&agent, &app).await;
+                    let trouble = repaired.err().map(|error| Failure::from(error).to_string());
+                    agent.problem(&about, trouble);
+                }
+                Ok(_) => agent.problem(&about, None),
+                Err(error) => agent.problem(&about, Some(format!("a deploy broke: {error}"))),
             }
             agent.inner.registry.with(&app, |queue| queue.running = None);
             agent.next(&app);

@@ -315,6 +315,14 @@ fn routes_of(agent: &Agent, app: &AppRecord) -> Result<routing::Section, DeployE
     executor::section_of(node, &agent.inner.readiness, app)
 }
 
+/// Ends what no record names of an app and starts what it wants.
+pub(crate) async fn put_in_order(agent: &Agent, app: &str) -> Result<(), DeployError> {
+    match agent.node().journal().app(app)? {
+        Some(app) => bring_up(agent, &app).await,
+        None => Ok(()),
+    }
+}
+
 async fn bring_up(agent: &Agent, app: &AppRecord) -> Result<(), DeployError> {
     let node = agent.node();
     executor::remove_unclaimed(node, app).await?;
