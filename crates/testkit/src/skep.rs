@@ -126,7 +126,10 @@ impl Skep {
     /// Returns the command, not started: its environment is set, its streams are not.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let Some(boot_id) = &self.boot_id else {
-            let mut command = Command::new(&self.binary);
+            // A test runner that was started in the background ignores these signals, and what it
+            // starts would, too. `env` hands the process over without a child.
+            let mut command = Command::new("/usr/bin/env");
+            command.arg("--default-signal=INT,QUIT,HUP").arg(&self.binary);
             self.set_up(command.args(arguments));
             if let Some((uid, gid)) = self.user {
                 command.uid(uid).gid(gid);
