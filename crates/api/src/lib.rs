@@ -14,8 +14,8 @@ mod logs;
 pub mod path;
 
 pub use app::{
-    AppDetail, AppState, AppSummary, Halted, Overview, ProcessRow, Removal, ReleaseRow, ReleaseState,
-    RestoreRequest, Route, ScaleEntry, ScaleReply, ScaleRequest, ServiceTarget, SlotPhase,
+    AppDetail, AppState, AppSummary, Halted, Overview, ProcessRow, ReleaseRow, ReleaseState,
+    Removal, RestoreRequest, Route, ScaleEntry, ScaleReply, ScaleRequest, ServiceTarget, SlotPhase,
 };
 pub use deploy::{
     DeployEvent, DeployId, DeployKind, DeployRequest, DeployStarted, DeploySummary, LiveReport,

@@ -15,7 +15,7 @@ pub mod socket;
 
 pub use error::{DiskError, PathContext};
 pub use file::{
-    create_directory, create_directories, read_limited, remove_file, remove_tree, replace_symlink,
+    create_directories, create_directory, read_limited, remove_file, remove_tree, replace_symlink,
     sync_directory, sync_tree, write_atomically,
 };
 pub use lock::Lock;

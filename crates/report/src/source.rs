@@ -108,10 +108,7 @@ impl fmt::Display for Excerpt {
 }
 
 /// Returns the one of `known` that `word` was probably meant to be.
-pub fn did_you_mean<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Below this two words have little to do with each other.
     const ENOUGH: f64 = 0.8;
     known
