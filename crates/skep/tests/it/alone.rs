@@ -142,7 +142,7 @@ fn a_wrong_command_line_is_64_not_clap_s_2() {
     assert_snapshot!(context.run(&["-C", "missing", "ps"]), @r"
     exit 64
     --- stderr
-    error: `[TMP]/work/missing` is not a directory
+    error: `[TMP]/project/missing` is not a directory
     ");
     assert!(context.run(&[]).starts_with("exit 64\n"));
     assert!(context.run(&["run", "shop"]).starts_with("exit 64\n"));
@@ -234,7 +234,7 @@ fn a_directory_without_an_app_starts_nothing() {
     assert_snapshot!(context.run(&["up", "./nowhere"]), @r"
     exit 64
     --- stderr
-    error: failed to open the directory `[TMP]/work/nowhere`
+    error: failed to open the directory `[TMP]/project/nowhere`
       caused by: No such file or directory (os error 2)
     ");
     let text = context.run(&["deploy"]);

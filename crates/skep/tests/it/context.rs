@@ -15,7 +15,7 @@ impl Context {
     /// Makes one in which nothing was ever installed.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        std::fs::create_dir(directory.path().join("work")).expect("a working directory");
+        std::fs::create_dir(directory.path().join("project")).expect("a working directory");
         Self { directory }
     }
 
@@ -26,7 +26,7 @@ impl Context {
 
     /// Returns the working directory.
     pub(crate) fn work(&self) -> PathBuf {
-        self.directory.path().join("work")
+        self.directory.path().join("project")
     }
 
     /// Writes a file below the working directory.

@@ -83,7 +83,7 @@ fn an_unknown_app_is_guessed() {
     assert_snapshot!(context.run(&["rollback"]), @r"
     exit 64
     --- stderr
-    error: which app? `[TMP]/work` has no skep.toml and no Procfile
+    error: which app? `[TMP]/project` has no skep.toml and no Procfile
     hint: name one of: blog, shop
     ");
     let context = context.with_app("crm");
