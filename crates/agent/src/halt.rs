@@ -43,10 +43,8 @@ impl Agent {
         for listener in listeners {
             executor::close_listener(node, &listener).await;
         }
-        executor::remove_unclaimed_except(node, &proxy, &supervise::bootstrap::agent_service())
-            .await?;
-        let own = supervise::bootstrap::agent_service();
-        executor::end_shims_except(node, proxy_service().app(), &own).await?;
+        executor::remove_unclaimed(node, &proxy).await?;
+        executor::end_shims(node, proxy_service().app()).await?;
         Ok(Halted { apps: names })
     }
 

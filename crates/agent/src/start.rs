@@ -311,7 +311,7 @@ async fn take_over(agent: &Agent, apps: Vec<AppRecord>) {
 /// before this one went, or answer behind their held socket as soon as they can.
 fn routes_of(agent: &Agent, app: &AppRecord) -> Result<routing::Section, DeployError> {
     let node = agent.node();
-    executor::follow_serving(node, &agent.inner.readiness, app, Known::AsIs)?;
+    executor::follow_serving(node, &agent.inner.readiness, app, Known::Running)?;
     executor::section_of(node, &agent.inner.readiness, app)
 }
 

@@ -76,24 +76,6 @@ pub fn of(
     Ok(section)
 }
 
-/// Returns the endpoints of `before` that `after` does not have.
-pub fn gone(before: &Section, after: &Section) -> Vec<EndpointId> {
-    let all = |section: &Section| -> Vec<EndpointId> {
-        section
-            .services
-            .iter()
-            .flat_map(|service| {
-                service
-                    .endpoints
-                    .iter()
-                    .map(|found| EndpointId { service: service.name.clone(), slot: found.slot })
-            })
-            .collect()
-    };
-    let kept = all(after);
-    all(before).into_iter().filter(|endpoint| !kept.contains(endpoint)).collect()
-}
-
 /// Returns where people reach an app: its listener under each host, or under this machine's name
 /// for it.
 pub fn addresses(app: &App, listener: Option<&str>) -> Vec<String> {

@@ -22,11 +22,10 @@ use crate::spec::{self, Prepared, RELEASE_SERVICE, service_name};
 /// What is known of slots when they begin to be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
-    /// They were just seen ready.
-    Ready,
-    /// They run: a process that runs behind a held socket may be routed to, it answers when it
-    /// can. For a slot that binds by itself a refused connection is tried elsewhere or held.
-    AsIs,
+    /// Those that run may be routed to: they were just seen ready, or served before this agent came.
+    /// Behind a held socket a process answers when it can; for a slot that binds by itself a
+    /// refused connection is tried elsewhere or held.
+    Running,
     /// Nothing: they are asked first.
     Nothing,
 }
@@ -310,23 +309,6 @@ async fn bring_up_except(
 /// Ends slots that no record names: a deploy that was undone while a shim could not be reached, an
 /// app that was removed. Called when no deploy of the app is going on.
 pub async fn remove_unclaimed(node: &Node, app: &AppRecord) -> Result<(), DeployError> {
-    end_unclaimed(node, app, None).await
-}
-
-/// The same, without touching one service.
-pub async fn remove_unclaimed_except(
-    node: &Node,
-    app: &AppRecord,
-    spared: &ServiceName,
-) -> Result<(), DeployError> {
-    end_unclaimed(node, app, Some(spared)).await
-}
-
-async fn end_unclaimed(
-    node: &Node,
-    app: &AppRecord,
-    spared: Option<&ServiceName>,
-) -> Result<(), DeployError> {
     let claimed: BTreeSet<(ServiceName, SlotId)> =
         app.serving
             .iter()
@@ -345,7 +327,7 @@ async fn end_unclaimed(
         let name = handle.name().clone();
         // Whoever runs this is no leftover, whatever a record says.
         let own = name == supervise::bootstrap::agent_service();
-        if name.app() != app.name || spared == Some(&name) || own {
+        if name.app() != app.name || own {
             continue;
         }
         let slots: Vec<SlotId> = handle.view().slots.keys().copied().collect();
@@ -361,27 +343,11 @@ async fn end_unclaimed(
 
 /// Ends the shims of an app whose slots are all gone.
 pub async fn end_shims(node: &Node, app: &str) -> Result<(), DeployError> {
-    end_idle_shims(node, app, None).await
-}
-
-/// The same, without touching one service.
-pub async fn end_shims_except(
-    node: &Node,
-    app: &str,
-    spared: &ServiceName,
-) -> Result<(), DeployError> {
-    end_idle_shims(node, app, Some(spared)).await
-}
-
-async fn end_idle_shims(
-    node: &Node,
-    app: &str,
-    spared: Option<&ServiceName>,
-) -> Result<(), DeployError> {
     for handle in node.supervisor.services() {
         let view = handle.view();
         let idle = view.is_connected() && view.slots.is_empty();
-        if handle.name().app() == app && spared != Some(handle.name()) && idle {
+        let own = *handle.name() == supervise::bootstrap::agent_service();
+        if handle.name().app() == app && idle && !own {
             handle.exit().await?;
             let gone = |view: &supervise::ServiceView| {
                 (view.shim == supervise::ShimState::Gone).then_some(())

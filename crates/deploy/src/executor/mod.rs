@@ -38,8 +38,7 @@ use crate::records::{DeployRecord, End, Intent, Phase, ReleaseRecord, ReleaseSta
 
 pub use boot::{
     Known, bring_up, bring_up_beside, close_listener, close_unused_listeners, drain_limit_of,
-    end_shims, end_shims_except, expected_slots, follow_serving, publish_serving, remove_unclaimed,
-    remove_unclaimed_except, section_of,
+    end_shims, expected_slots, follow_serving, publish_serving, remove_unclaimed, section_of,
 };
 pub use listener::{check_claims, parse as parse_listener, proxy_service};
 pub use preview::plan_of;

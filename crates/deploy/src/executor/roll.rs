@@ -283,7 +283,7 @@ impl Executor {
         let (_, to, releases) = self.roll()?;
         let app = self.record.app.clone();
         // New slots are followed from now on: they count as ready, because they just were.
-        boot::follow(&self.node, &self.readiness, &app, &to, &releases.0, boot::Known::Ready)?;
+        boot::follow(&self.node, &self.readiness, &app, &to, &releases.0, boot::Known::Running)?;
         self.feed.step(StepName::Switch, StepState::Running, "waiting for the proxy");
         let section = boot::publish(&self.node, &app, || {
             self.section(&to, self.record.listener.as_deref(), &releases)

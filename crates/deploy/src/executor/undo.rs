@@ -124,7 +124,7 @@ impl Executor {
                 &app,
                 before,
                 &releases.0,
-                boot::Known::AsIs,
+                boot::Known::Running,
             ));
             let listener = self.listener_before();
             let published =
