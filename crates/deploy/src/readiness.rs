@@ -108,7 +108,11 @@ pub async fn wait(
             (Ready::StaysUp(ms), _) => {
                 let enough = Instant::now() + Duration::from_millis(ms);
                 if timeout(enough - Instant::now(), watched.changed(&state)).await.is_err() {
-                    return Ok(ReadyReport { text: format!("stayed up for {ms} ms") });
+                    let text = match ms {
+                        0 => "runs".to_owned(),
+                        ms => format!("stayed up for {ms} ms"),
+                    };
+                    return Ok(ReadyReport { text });
                 }
             }
             // Without a socket to ask, `http` cannot be; the app file's reader refuses it.

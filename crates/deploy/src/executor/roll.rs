@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::{DeployEvent, LiveReport, StepName, StepState};
-use app::model::{App, Listen};
+use app::model::{App, Listen, Ready};
 use control::SlotId;
 use control::proxy::{EndpointId, InFlight};
 use report::{Failure, Kind};
@@ -146,9 +146,15 @@ impl Executor {
         for slot in wave {
             let Some(placement) = placement(serving, slot) else { continue };
             let prepared = releases.get(app, placement.release)?;
-            let Some(service) = prepared.app().services.get(&slot.service).cloned() else {
+            let Some(mut service) = prepared.app().services.get(&slot.service).cloned() else {
                 continue;
             };
+            if let (Intent::Rollback { .. }, Ready::StaysUp(ms)) =
+                (&self.record.intent, &mut service.ready)
+            {
+                // It stayed up before, with these files and variables; the watch looks on.
+                *ms = 0;
+            }
             let address = spec::address(
                 &self.node,
                 app,

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use api::{
     AppState, AppSummary, DeployEvent, EnvExplain, EnvLayer, EnvList, LogLine, LogStream, Overview,
-    PlanReply, ReleaseState, Removal, ScaleReply, SlotPhase,
+    PlanReply, ReleaseState, Removal, ScaleReply, SlotPhase, StepName, StepState,
 };
 use testkit::{Output, Program, wait_for};
 
@@ -91,6 +91,22 @@ fn releases_come_and_go_back() {
     assert_says(&scene.run(&["rollback", "--to", "v99"]).expect(64), &["no release v99"]);
     scene.run(&["rollback", "--to", "newest"]).expect(64);
     Rest::with(&scene, &[("shop", 4)]);
+}
+
+#[test]
+fn a_rollback_does_not_wait_for_workers_to_stay_up() {
+    let scene = Scene::new();
+    let deploy = |release: &str| {
+        let file = "app = \"queue\"\n[deploy]\nwatch = \"0s\"\n[services.worker]\n\
+                    command = \"sleep 100000\"\noverlap = true\nready = \"100ms\"\n";
+        std::fs::write(scene.source.join("skep.toml"), file).unwrap();
+        std::fs::write(scene.source.join("release.txt"), release).unwrap();
+        started(&events(&scene.run(&["deploy", "--json"]).expect(0)))
+    };
+    assert_eq!(deploy("first"), "stayed up for 100 ms");
+    assert_eq!(deploy("second"), "stayed up for 100 ms");
+    let back = events(&scene.run(&["rollback", "queue", "--json"]).expect(0));
+    assert_eq!(started(&back), "runs");
 }
 
 #[test]
@@ -465,6 +481,19 @@ fn pids(scene: &Scene) -> Vec<u32> {
     let mut rows = scene.processes();
     rows.sort_by_key(|row| (row.service.clone(), row.slot));
     rows.iter().filter_map(|row| row.pid).collect()
+}
+
+/// Returns what a deploy remarked on its new slots.
+fn started(events: &[DeployEvent]) -> String {
+    let remark = events.iter().find_map(|event| match event {
+        DeployEvent::Progress(progress)
+            if progress.step == StepName::Start && progress.state == StepState::Done =>
+        {
+            progress.note.clone()
+        }
+        _ => None,
+    });
+    remark.unwrap_or_else(|| panic!("nothing was started: {events:?}"))
 }
 
 fn events(output: &Output) -> Vec<DeployEvent> {
