@@ -169,6 +169,11 @@ impl Leaf {
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(CgroupError::io("kill", &self.path, error)),
         }
+        self.kill_each()
+    }
+
+    /// Kills what is here now, process by process.
+    fn kill_each(&self) -> Result<(), CgroupError> {
         let freeze = self.path.join("cgroup.freeze");
         // Without a freezer, a tree that forks quickly may need several rounds.
         let frozen = write(&freeze, b"1").is_ok();
@@ -309,6 +314,29 @@ mod tests {
         assert!(Leaf::open(leaf.path()).unwrap().is_none());
         assert!(!leaf.is_populated().unwrap());
         leaf.kill().unwrap();
+    }
+
+    #[test]
+    fn without_a_call_for_all_a_tree_that_keeps_forking_is_killed_one_by_one() {
+        let Some(base) = scratch("each") else { return };
+        let leaf = Leaf::create(&base.0.path().join("g1.0.1")).unwrap();
+        // Each process makes its successor and ends: who is killed by name only is long gone.
+        let relay = "trap '' TERM; relay() { (sleep 0.001; relay) & }; relay; relay";
+        let mut child = sleeper(&leaf, relay);
+        wait_until(&leaf, true);
+        child.wait().unwrap();
+        assert!(leaf.is_populated().unwrap());
+        // As its callers do: again until it is empty.
+        let mut rounds = 0;
+        while leaf.is_populated().unwrap() {
+            leaf.kill_each().unwrap();
+            rounds += 1;
+            assert!(rounds < 1000, "it forks its way out");
+        }
+        // It is thawed: whoever starts here next is not frozen.
+        let mut child = sleeper(&leaf, "exit 0");
+        assert!(child.wait().unwrap().success());
+        wait_until(&leaf, false);
     }
 
     #[test]

@@ -20,6 +20,10 @@ use crate::frame::{Decoder, FrameError, MAX_FRAME_FDS, encode};
 /// Most bytes waiting for a peer that does not read; four of the largest frames.
 const MAX_QUEUED_BYTES: usize = 4 << 20;
 
+/// Most descriptors waiting for a peer that does not read: those of all slots of the largest service
+/// twice over, and far from what a process may have open.
+const MAX_QUEUED_FDS: usize = 8 << 10;
+
 /// How much one read takes.
 const READ_BYTES: usize = 16 << 10;
 
@@ -33,8 +37,13 @@ pub enum ConnectionError {
     #[error("the peer broke the control protocol")]
     Frame(#[from] FrameError),
     /// The peer does not read what it is sent.
-    #[error("the peer left {0} bytes unread")]
-    PeerStalled(usize),
+    #[error("the peer left {bytes} bytes and {fds} descriptors unread")]
+    PeerStalled {
+        /// What waits for it.
+        bytes: usize,
+        /// What waits with them.
+        fds: usize,
+    },
     /// A frame announced more descriptors than came with it.
     #[error("a frame announced {announced} descriptors, {came} came")]
     MissingDescriptors {
@@ -72,6 +81,7 @@ pub struct Connection {
     incoming_fds: VecDeque<OwnedFd>,
     outgoing: VecDeque<Outgoing>,
     queued_bytes: usize,
+    queued_fds: usize,
     closed: bool,
 }
 
@@ -97,6 +107,7 @@ impl Connection {
             incoming_fds: VecDeque::new(),
             outgoing: VecDeque::new(),
             queued_bytes: 0,
+            queued_fds: 0,
             closed: false,
         })
     }
@@ -122,8 +133,10 @@ impl Connection {
             return Err(ConnectionError::UnclaimedDescriptors(fds.len()));
         }
         self.queued_bytes += bytes.len();
-        if self.queued_bytes > MAX_QUEUED_BYTES {
-            return Err(ConnectionError::PeerStalled(self.queued_bytes));
+        self.queued_fds += fds.len();
+        if self.queued_bytes > MAX_QUEUED_BYTES || self.queued_fds > MAX_QUEUED_FDS {
+            let (bytes, fds) = (self.queued_bytes, self.queued_fds);
+            return Err(ConnectionError::PeerStalled { bytes, fds });
         }
         self.outgoing.push_back(Outgoing { bytes, sent: 0, fds });
         self.flush()
@@ -143,6 +156,7 @@ impl Connection {
             match sendmsg(&self.socket, &slice, &mut control, flags) {
                 Ok(count) => {
                     drop(borrowed);
+                    self.queued_fds -= front.fds.len();
                     front.fds.clear();
                     front.sent += count;
                     self.queued_bytes -= count;
@@ -284,6 +298,23 @@ mod tests {
         let (mut a, _b) = pair();
         let message = serde_json::json!({"filler": "x".repeat(1 << 19)});
         let error = (0..64).find_map(|_| a.send(&message, vec![]).err()).unwrap();
-        assert!(matches!(error, ConnectionError::PeerStalled(_)));
+        assert!(matches!(error, ConnectionError::PeerStalled { .. }));
+    }
+
+    #[test]
+    fn nor_do_descriptors_pile_up_for_it() {
+        let (mut a, _b) = pair();
+        let nothing = || std::fs::File::open("/dev/null").unwrap().into();
+        let some = || (0..4).map(|_| nothing()).collect();
+        // Until the socket takes no more, nothing is queued.
+        let filler = serde_json::json!({"filler": "x".repeat(1 << 19)});
+        while !a.wants_write() {
+            a.send(&filler, vec![]).unwrap();
+        }
+        // The bound is more than a test may have open; it stands at its edge.
+        a.queued_fds = MAX_QUEUED_FDS - 4;
+        a.send(&serde_json::json!({}), some()).unwrap();
+        let error = a.send(&serde_json::json!({}), some()).unwrap_err();
+        assert!(matches!(error, ConnectionError::PeerStalled { .. }), "{error}");
     }
 }

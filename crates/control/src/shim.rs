@@ -155,6 +155,11 @@ pub struct SlotSpec {
     /// `RLIMIT_NOFILE`, soft and hard; absent: inherited.
     #[serde(default)]
     pub open_files: Option<u64>,
+    /// Absolute path of a socket that the process binds by itself ([`SlotSocket::None`]): what the
+    /// last process left there is unlinked before each start, and when the slot is removed. Only a
+    /// socket is, and neither a link at the path nor its directory as a link is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_socket: Option<String>,
 }
 
 impl std::fmt::Debug for SlotSpec {
@@ -305,6 +310,11 @@ pub enum Message {
         /// Bytes since the shim started.
         bytes: u64,
         /// The last error's text.
+        reason: String,
+    },
+    /// The shim has too many clients and hangs up on this one; nothing follows.
+    TurnedAway {
+        /// For people.
         reason: String,
     },
     /// A message of a later version.

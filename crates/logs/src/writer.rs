@@ -114,6 +114,12 @@ impl Writer {
         }
     }
 
+    /// Returns whether the last [`Writer::flush`] left something: records in memory, or a loss that
+    /// the log does not tell yet. Another one, later, may succeed.
+    pub fn is_behind(&self) -> bool {
+        self.stalled && (!self.buffer.is_empty() || self.lost.untold_records > 0)
+    }
+
     /// Returns how many bytes of text were dropped since the writer was opened, and the last error.
     pub fn dropped(&self) -> (u64, Option<io::Error>) {
         (self.lost.total_bytes, self.lost.error.map(io::Error::from))

@@ -1,8 +1,15 @@
 //! Who is connected to the control socket.
 //!
-//! Root and the shim's own user may connect, at most [`MAX_CLIENTS`] at a time. A client that does
-//! not say hello in [`HELLO_PATIENCE`], that breaks the protocol, or that lets its queue overflow
-//! is dropped; it may connect again and is told everything anew.
+//! Root and the shim's own user may connect. A client that does not say hello in
+//! [`HELLO_PATIENCE`], that breaks the protocol, or that lets its queue overflow is dropped; it may
+//! connect again and is told everything anew.
+//!
+//! # Too many
+//!
+//! [`MAX_CLIENTS`] may have said hello. One more command is turned away, with the reason. An agent
+//! never is: the command that was silent for longest gives its place, or where there are only agents
+//! the agent that was, so that no number of forgotten connections keeps the agent out. Of those that
+//! have not said hello, [`MAX_NEWCOMERS`], the one that waits for longest gives its place.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -10,9 +17,8 @@ use std::time::Duration;
 
 use control::shim::{Message, Numbered};
 use control::{Connection, Hello, Received, Role};
-use rustix::io::Errno;
-use rustix::net::SocketFlags;
 
+use crate::accept::{Accepted, Acceptor};
 use crate::clock;
 use crate::context::note;
 use crate::peer;
@@ -21,6 +27,12 @@ use crate::slot::duplicate;
 
 /// Most clients at a time: an agent, its successor, a few commands.
 const MAX_CLIENTS: usize = 16;
+
+/// Most connections that have not said hello: each is about to, or of no use.
+const MAX_NEWCOMERS: usize = 16;
+
+/// Most connections taken in one turn of the loop.
+const ACCEPTS_PER_TURN: usize = 16;
 
 /// How long a client may take to say who it is.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);
@@ -32,11 +44,19 @@ const REQUESTS_PER_TURN: usize = 64;
 struct Client {
     key: u32,
     connection: Connection,
-    /// `None`: it has said hello.
-    hello_by: Option<Duration>,
+    standing: Standing,
     /// Requests may be waiting that epoll does not know of.
     has_more: bool,
     waits_to_write: bool,
+}
+
+/// What is known of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It has not said hello, and has until then.
+    Newcomer { hello_by: Duration },
+    /// It has, as this, and has last sent or taken something at that time.
+    Greeted { role: Role, heard_at: Duration },
 }
 
 /// What a client said.
@@ -52,26 +72,26 @@ pub(crate) enum Said {
 #[derive(Debug)]
 pub(crate) struct Clients {
     hello: Hello,
+    acceptor: Acceptor,
     clients: Vec<Client>,
     next_key: u32,
 }
 
 impl Clients {
     pub(crate) fn new(hello: Hello) -> Self {
-        Self { hello, clients: Vec::new(), next_key: 0 }
+        Self { hello, acceptor: Acceptor::default(), clients: Vec::new(), next_key: 0 }
     }
 
     /// Takes the connections that wait.
     pub(crate) fn accept(&mut self, poll: &Poll, listener: &OwnedFd) {
-        for _ in 0..MAX_CLIENTS {
-            match rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(socket) => {
-                    if let Err(error) = self.welcome(poll, socket) {
-                        note(&format!("a client was turned away: {error}"));
-                    }
-                }
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(_) => return,
+        for _ in 0..ACCEPTS_PER_TURN {
+            let welcomed = match self.acceptor.next(listener) {
+                Some(Accepted::Connection(socket)) => self.welcome(poll, socket),
+                Some(Accepted::OnReserve(_)) => Err(io::Error::other("no descriptor is left")),
+                None => return,
+            };
+            if let Err(error) = welcomed {
+                note(&format!("a client was turned away: {error}"));
             }
         }
     }
@@ -82,8 +102,11 @@ impl Clients {
             let text = format!("user {user} may not command this shim");
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
-        if self.clients.len() >= MAX_CLIENTS {
-            return Err(io::Error::other("too many clients"));
+        let newcomers = || self.clients.iter().filter_map(Client::hello_by);
+        if newcomers().count() >= MAX_NEWCOMERS
+            && let Some(earliest) = newcomers().min()
+        {
+            self.expire(poll, earliest);
         }
         let key = self.next_key;
         self.next_key = self.next_key.wrapping_add(1);
@@ -93,7 +116,7 @@ impl Clients {
         self.clients.push(Client {
             key,
             connection,
-            hello_by: Some(clock::now() + HELLO_PATIENCE),
+            standing: Standing::Newcomer { hello_by: clock::now() + HELLO_PATIENCE },
             has_more: false,
             waits_to_write: false,
         });
@@ -112,7 +135,44 @@ impl Clients {
             Ok(false) => self.drop_at(poll, index, None),
             Err(error) => self.drop_at(poll, index, Some(&error)),
         }
+        if let Some(Said::Hello { .. }) = said.first()
+            && !self.admit(poll, key)
+        {
+            said.clear();
+        }
         said
+    }
+
+    /// Finds a place for a client that has said hello; returns whether there is one.
+    fn admit(&mut self, poll: &Poll, key: u32) -> bool {
+        let others = || self.clients.iter().filter(|client| client.key != key);
+        let greeted = others().filter_map(|client| match client.standing {
+            Standing::Greeted { role, heard_at } => {
+                Some((role == Role::Agent, heard_at, client.key))
+            }
+            Standing::Newcomer { .. } => None,
+        });
+        let greeted: Vec<_> = greeted.collect();
+        if greeted.len() < MAX_CLIENTS {
+            return true;
+        }
+        let reason = format!("{MAX_CLIENTS} clients are the most of one shim");
+        if self.clients.iter().any(|client| client.key == key && client.is_agent()) {
+            if let Some((.., silent)) = greeted.into_iter().min() {
+                self.turn_away(poll, silent, format!("{reason}, and an agent came"));
+            }
+            return true;
+        }
+        self.turn_away(poll, key, reason);
+        false
+    }
+
+    fn turn_away(&mut self, poll: &Poll, key: u32, reason: String) {
+        let Some(index) = self.clients.iter().position(|client| client.key == key) else { return };
+        let why = io::Error::other(reason.clone());
+        // One that does not even read this is no loss.
+        let _ = self.clients[index].connection.send(&Message::TurnedAway { reason }, Vec::new());
+        self.drop_at(poll, index, Some(&why));
     }
 
     /// Returns the clients that are to be read again without waiting.
@@ -122,16 +182,15 @@ impl Clients {
 
     /// Drops who has not said hello in time.
     pub(crate) fn expire(&mut self, poll: &Poll, now: Duration) {
-        while let Some(index) =
-            self.clients.iter().position(|client| client.hello_by.is_some_and(|by| by <= now))
-        {
-            self.drop_at(poll, index, Some(&io::Error::from(io::ErrorKind::TimedOut)));
+        let is_due = |client: &Client| client.hello_by().is_some_and(|by| by <= now);
+        while let Some(index) = self.clients.iter().position(is_due) {
+            self.drop_at(poll, index, Some(&io::Error::other("it did not say hello")));
         }
     }
 
     /// Returns when [`Clients::expire`] is to be called.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.clients.iter().filter_map(|client| client.hello_by).min()
+        self.clients.iter().filter_map(Client::hello_by).min()
     }
 
     /// Sends a message to one client.
@@ -152,7 +211,7 @@ impl Clients {
     /// Sends a message to all that have said hello.
     pub(crate) fn broadcast(&mut self, poll: &Poll, message: &Message, fds: &[BorrowedFd<'_>]) {
         for index in (0..self.clients.len()).rev() {
-            if self.clients[index].hello_by.is_none()
+            if self.clients[index].hello_by().is_none()
                 && let Err(error) = self.clients[index].send(poll, message, fds)
             {
                 self.drop_at(poll, index, Some(&error));
@@ -175,6 +234,18 @@ impl Clients {
 }
 
 impl Client {
+    /// Returns until when it may still say hello, if it has not.
+    fn hello_by(&self) -> Option<Duration> {
+        match self.standing {
+            Standing::Newcomer { hello_by } => Some(hello_by),
+            Standing::Greeted { .. } => None,
+        }
+    }
+
+    fn is_agent(&self) -> bool {
+        matches!(self.standing, Standing::Greeted { role: Role::Agent, .. })
+    }
+
     fn send(&mut self, poll: &Poll, message: &Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         self.connection.send(message, duplicate(fds)?).map_err(io::Error::other)?;
         self.arm(poll)
@@ -199,20 +270,25 @@ impl Client {
     /// Reads what is there; false when the client has closed.
     fn read(&mut self, ours: &Hello, said: &mut Vec<Said>) -> io::Result<bool> {
         self.has_more = false;
-        if self.hello_by.is_some() {
-            match self.connection.receive::<Hello>().map_err(io::Error::other)? {
-                Received::Message(theirs, _) => {
-                    ours.agree(&theirs).map_err(io::Error::other)?;
-                    if theirs.role != Role::Command {
-                        theirs.expect_role(Role::Agent).map_err(io::Error::other)?;
+        let heard_at = clock::now();
+        let role = match self.standing {
+            Standing::Greeted { role, .. } => role,
+            Standing::Newcomer { .. } => {
+                match self.connection.receive::<Hello>().map_err(io::Error::other)? {
+                    Received::Message(theirs, _) => {
+                        ours.agree(&theirs).map_err(io::Error::other)?;
+                        if theirs.role != Role::Command {
+                            theirs.expect_role(Role::Agent).map_err(io::Error::other)?;
+                        }
+                        said.push(Said::Hello { client: self.key });
+                        theirs.role
                     }
-                    self.hello_by = None;
-                    said.push(Said::Hello { client: self.key });
+                    Received::Pending => return Ok(true),
+                    Received::Closed => return Ok(false),
                 }
-                Received::Pending => return Ok(true),
-                Received::Closed => return Ok(false),
             }
-        }
+        };
+        self.standing = Standing::Greeted { role, heard_at };
         for _ in 0..REQUESTS_PER_TURN {
             match self.connection.receive::<Numbered>().map_err(io::Error::other)? {
                 Received::Message(request, fds) => {

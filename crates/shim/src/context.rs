@@ -1,14 +1,16 @@
 //! What all slots of a shim share.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use control::ServiceName;
 use control::shim::{Containment, SharedListener};
 
 use crate::journal::{Journal, Record};
 use crate::output::Output;
+use crate::own_process::MAX_LOG_BYTES;
 use crate::poll::Poll;
 use crate::refuse::Refusals;
 
@@ -20,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) service: ServiceName,
     pub(crate) poll: Poll,
     pub(crate) journal: Journal,
+    /// Why the journal's file lacks something, from when that was noted until it is whole again.
+    pub(crate) journal_trouble: Option<String>,
     pub(crate) output: Output,
     pub(crate) refusals: Refusals,
     /// The service's cgroup; absent: sessions have to do.
@@ -41,14 +45,40 @@ impl Context {
     /// Journals what happened. Where that fails the shim goes on: what is not in the file is
     /// remembered and written as soon as it can be.
     pub(crate) fn record(&mut self, record: Record) {
-        if let Err(error) = self.journal.append(record) {
-            note(&format!("failed to write the journal: {error}"));
+        let written = self.journal.append(record);
+        self.judge_journal(written);
+    }
+
+    /// Takes note of a journal that could not be written, and of one that is whole again: once
+    /// each, for it may fail many times a second for as long as a disk is full.
+    pub(crate) fn judge_journal(&mut self, written: io::Result<()>) {
+        match (written, &self.journal_trouble) {
+            (Err(error), None) => {
+                note(&format!("the journal failed: {error}"));
+                self.journal_trouble = Some(error.to_string());
+            }
+            (Ok(()), Some(trouble)) if !self.journal.is_behind() => {
+                // The first note may have met the same disk.
+                note(&format!("the journal is whole again, after: {trouble}"));
+                self.journal_trouble = None;
+            }
+            _ => {}
         }
     }
 }
 
-/// Writes a line about the shim's own troubles to its standard error, which is `shim.log`.
+/// How much was written by [`note`].
+static NOTED_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// Writes a line about the shim's own troubles to its standard error, which is `shim.log`; begins
+/// that anew each time a whole [`MAX_LOG_BYTES`] were written.
 pub(crate) fn note(text: &str) {
+    let line = format!("{} {text}\n", crate::clock::wall_ms());
+    let before = NOTED_BYTES.fetch_add(line.len() as u64, Ordering::Relaxed);
+    if before / MAX_LOG_BYTES != (before + line.len() as u64) / MAX_LOG_BYTES {
+        // What is no file cannot be cut, and grows nowhere.
+        let _ = rustix::fs::ftruncate(std::io::stderr(), 0);
+    }
     // There is nobody left to tell.
-    let _ = writeln!(std::io::stderr(), "{} {text}", crate::clock::wall_ms());
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }

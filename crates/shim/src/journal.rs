@@ -22,7 +22,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,7 @@ const MAX_RECORD_BYTES: usize = 8 << 10;
 const COMPACT_BYTES: u64 = 64 << 10;
 
 /// Most of a file that is read; compaction keeps ours far below.
-const MAX_FILE_BYTES: usize = 16 << 20;
+const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// Most slots that are remembered; beyond, the oldest that have ended are forgotten.
 const MAX_PAST: usize = 1024;
@@ -156,10 +156,14 @@ impl Journal {
     /// A journal that cannot be written does not keep a shim from working: see [`Journal::retry`].
     pub(crate) fn open(directory: &Path, boot_id: &str) -> (Self, io::Result<()>) {
         let path = directory.join("journal");
-        let state = match fs::read(&path) {
-            Ok(bytes) => replay(&bytes[..bytes.len().min(MAX_FILE_BYTES)], boot_id),
-            Err(_) => State::new(),
-        };
+        let mut bytes = Vec::new();
+        let read = File::open(&path)
+            .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map(drop))
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            });
+        let state = replay(&bytes, boot_id);
         let mut journal = Self {
             path,
             boot_id: boot_id.to_owned(),
@@ -169,7 +173,7 @@ impl Journal {
             compact_bytes: 0,
         };
         let written = journal.rewrite();
-        (journal, written)
+        (journal, read.and(written))
     }
 
     /// Returns what is known of a slot.

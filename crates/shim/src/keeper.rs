@@ -14,15 +14,18 @@ use rustix::process::Signal;
 
 use crate::clients::{Clients, Said};
 use crate::clock;
-use crate::context::{Context, note};
+use crate::context::Context;
 use crate::own_process::Signals;
 use crate::poll::{Interest, Token};
 use crate::process;
 use crate::slot::Slot;
 use crate::survivors::Survivor;
 
-/// How soon a journal that could not be written is tried again.
-const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+/// How soon a journal or a log that could not be written is tried again, though nothing happens.
+const DISK_RETRY: Duration = Duration::from_secs(1);
+
+/// Most ended children reaped in one turn of the loop: orphans may end faster than they are reaped.
+const REAPS_PER_TURN: usize = 256;
 
 /// How long the last answers may take to leave at the end.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
@@ -41,7 +44,10 @@ pub(crate) struct Keeper {
     is_init: bool,
     /// It was asked to end by a signal, as the first process of its pid namespace.
     ends_when_empty: bool,
-    journal_retry_at: Option<Duration>,
+    /// Children may have ended that were not reaped.
+    has_ended_children: bool,
+    /// When a disk that took not everything is tried again.
+    retry_at: Option<Duration>,
 }
 
 impl Keeper {
@@ -67,7 +73,8 @@ impl Keeper {
             signals,
             is_init,
             ends_when_empty: false,
-            journal_retry_at: None,
+            has_ended_children: false,
+            retry_at: None,
         })
     }
 
@@ -82,6 +89,9 @@ impl Keeper {
             for token in self.context.poll.wait(timeout)? {
                 self.take_in(token);
             }
+            if self.has_ended_children {
+                self.reap();
+            }
             for client in self.clients.with_more() {
                 self.client_ready(client);
             }
@@ -91,6 +101,10 @@ impl Keeper {
                 has_more |= slot.read_logs(&mut self.context);
             }
             self.context.output.flush();
+            let is_behind = self.context.journal.is_behind() || self.context.output.is_behind();
+            if is_behind && self.retry_at.is_none() {
+                self.retry_at = Some(clock::now() + DISK_RETRY);
+            }
             self.tell();
             if let Some(by) = self.exit_by
                 && (!self.clients.are_behind() || clock::now() >= by)
@@ -101,16 +115,17 @@ impl Keeper {
     }
 
     fn timeout(&self, has_more: bool) -> Option<Duration> {
-        if has_more || !self.clients.with_more().is_empty() {
+        if has_more || self.has_ended_children || !self.clients.with_more().is_empty() {
             return Some(Duration::ZERO);
         }
         let deadlines = [
             self.clients.deadline(),
             self.context.refusals.deadline(),
-            self.journal_retry_at,
+            self.retry_at,
             self.exit_by,
         ];
-        let slots = self.slots.iter().filter_map(Slot::deadline);
+        let is_ending = self.exit_by.is_some();
+        let slots = self.slots.iter().filter(|_| !is_ending).filter_map(Slot::deadline);
         let survivors = self.survivors.iter().filter_map(Survivor::deadline);
         let next = deadlines.into_iter().flatten().chain(slots).chain(survivors).min()?;
         Some(next.saturating_sub(clock::now()))
@@ -148,10 +163,9 @@ impl Keeper {
     }
 
     fn read_signals(&mut self) {
-        let mut children = false;
         while let Some(signal) = self.signals.next() {
             match signal {
-                libc::SIGCHLD => children = true,
+                libc::SIGCHLD => self.has_ended_children = true,
                 // Only as the first process of a container is a signal meant for the service.
                 _ if !self.is_init => {}
                 libc::SIGTERM | libc::SIGINT => {
@@ -167,14 +181,15 @@ impl Keeper {
                 }
             }
         }
-        if children {
-            self.reap();
-        }
     }
 
-    /// Reaps every child that has ended: main processes, orphans of their trees, strangers.
+    /// Reaps children that have ended: main processes, orphans of their trees, strangers.
     fn reap(&mut self) {
-        while let Some((pid, status)) = process::next_ended() {
+        for _ in 0..REAPS_PER_TURN {
+            let Some((pid, status)) = process::next_ended() else {
+                self.has_ended_children = false;
+                break;
+            };
             // The slot looks at its tree while the zombie still keeps its id from being reused.
             if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is_child(pid)) {
                 slot.main_ended(&mut self.context, status);
@@ -190,8 +205,11 @@ impl Keeper {
 
     fn do_what_is_due(&mut self) {
         let now = clock::now();
-        for slot in &mut self.slots {
-            slot.tick(&mut self.context, now);
+        // A shim that was asked to end starts nothing more.
+        if self.exit_by.is_none() {
+            for slot in &mut self.slots {
+                slot.tick(&mut self.context, now);
+            }
         }
         for survivor in &mut self.survivors {
             survivor.tick(now);
@@ -199,14 +217,11 @@ impl Keeper {
         self.bury();
         self.clients.expire(&self.context.poll, now);
         self.context.refusals.expire(&self.context.poll, now);
-        if self.journal_retry_at.is_some_and(|at| at <= now) {
-            self.journal_retry_at = None;
-            if let Err(error) = self.context.journal.retry() {
-                note(&format!("failed to write the journal: {error}"));
-            }
-        }
-        if self.context.journal.is_behind() && self.journal_retry_at.is_none() {
-            self.journal_retry_at = Some(now + JOURNAL_RETRY);
+        if self.retry_at.is_some_and(|at| at <= now) {
+            // The log is tried at the end of each turn.
+            self.retry_at = None;
+            let written = self.context.journal.retry();
+            self.context.judge_journal(written);
         }
         if self.ends_when_empty && self.exit_by.is_none() && self.slots.iter().all(Slot::is_empty) {
             self.exit_by = Some(now + FAREWELL);

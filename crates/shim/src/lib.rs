@@ -10,11 +10,12 @@
 //!   live process tree a slot: the next start waits until the kernel says that the tree of the last
 //!   one is empty. A new shim finds what a killed one left and starts nothing in such a slot.
 //! * **No lost connection.** A slot's listener is made here, outlives every restart of its process,
-//!   and is duplicated to every client, the fd store; a new shim gets it back by `Adopt`.
+//!   and is duplicated to every client, the fd store; a new shim gets it back by `Adopt`. A process
+//!   that binds a socket by itself finds its path free, whatever its predecessor left there.
 //! * **No lost line.** Processes write to pipes that are reopened for reading and writing, so they
 //!   never see EPIPE, and a byte leaves a pipe only after it was handed to the log's file: a line
 //!   may be there twice after a shim was killed, never not at all. What the disk does not take is
-//!   counted and marked.
+//!   counted and marked; a full disk stops neither the shim nor a service.
 //! * **No inherited surprise.** A process gets exactly the descriptors, environment, signal state,
 //!   user and limits of its recipe ([`spawn`](self) is one file and explains itself).
 //! * **Nothing waits.** Everything is bounded a turn of the loop; a flood of logs delays no request.
@@ -51,6 +52,7 @@
 //! Signals do nothing to it. As the first process of a pid namespace it stops its slots at TERM and
 //! INT, ends when all are empty, and passes other signals on.
 
+mod accept;
 mod address_holder;
 mod capture;
 mod clients;

@@ -127,6 +127,11 @@ impl Output {
         self.writer.flush();
     }
 
+    /// Returns whether something waits for a disk that took not everything.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.writer.is_behind()
+    }
+
     /// Gives memory back; when nothing was read for a while.
     pub(crate) fn rest(&mut self) {
         self.capture.rest();

@@ -1,10 +1,10 @@
 //! What a shim does to its own process before anything else.
 
-#![allow(unsafe_code)] // three system calls without safe wrappers, each explained below
+#![allow(unsafe_code)] // system calls without safe wrappers, each explained below
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::ptr;
@@ -12,15 +12,48 @@ use std::ptr;
 use rustix::fs::Mode;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
 
-/// The text of a shim's own troubles is cut to nothing at its start when it is longer.
-const MAX_LOG_BYTES: u64 = 256 << 10;
+/// The text of a shim's own troubles begins anew when it is longer.
+pub(crate) const MAX_LOG_BYTES: u64 = 256 << 10;
 
 /// Closes every descriptor but the standard ones: what the starter left open by accident must not
 /// stay open for as long as a service lives.
 pub(crate) fn close_inherited() {
-    // SAFETY: called first in `main`, when nothing in this process owns a descriptor above 2.
-    // Kernels before 5.9 do not know the call; then what is inherited stays open.
-    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_int::MAX, 0) };
+    const FIRST: RawFd = 3;
+    if close_range_is_known() {
+        // SAFETY: called first in `main`, when nothing in this process owns a descriptor above 2.
+        unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_int::MAX, 0) };
+        return;
+    }
+    for fd in open_descriptors().into_iter().filter(|fd| *fd >= FIRST) {
+        // SAFETY: as above; the one that the list itself was read from is closed already.
+        unsafe { libc::close(fd) };
+    }
+}
+
+/// Returns whether the kernel knows `close_range(2)`: from 5.9 on.
+pub(crate) fn close_range_is_known() -> bool {
+    // SAFETY: no descriptor has the highest of all numbers, so that this closes nothing.
+    unsafe { libc::syscall(libc::SYS_close_range, libc::c_int::MAX, libc::c_int::MAX, 0) == 0 }
+}
+
+/// Returns the numbers of all open descriptors; without `/proc`, of all that could be.
+pub(crate) fn open_descriptors() -> Vec<RawFd> {
+    let listed = || -> io::Result<Vec<RawFd>> {
+        let names = fs::read_dir("/proc/self/fd")?.map(|entry| Ok(entry?.file_name()));
+        let names = names.collect::<io::Result<Vec<_>>>()?;
+        Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+    };
+    listed().unwrap_or_else(|_| {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        (0..RawFd::try_from(limit).unwrap_or(RawFd::MAX)).collect()
+    })
+}
+
+/// Makes a write beyond the limit of file sizes fail instead of ending the shim: to it that is a
+/// full disk.
+pub(crate) fn survive_file_size_limit() {
+    // SAFETY: no handler, only the disposition; processes get the default back.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// Leaves the starter's session, becomes the parent of orphaned grandchildren, and forgets what it

@@ -11,6 +11,10 @@ use std::time::Duration;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
+/// The longest wait in one go. A longer one that is asked for ends early, which is harmless: kernels
+/// before 5.11 count in milliseconds that fit 32 bits.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Most events taken in one turn of the loop.
 const EVENTS: usize = 64;
 
@@ -128,15 +132,15 @@ impl Poll {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    /// Waits until something is ready or `timeout` is over; `None` waits for ever.
+    /// Waits until something is ready or `timeout` or [`LONGEST_WAIT`] is over; `None` waits for ever.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<Vec<Token>> {
         let empty = epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(u64::MAX),
         };
         let mut events = [empty; EVENTS];
-        let timeout = timeout.map(|timeout| Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT)).map(|timeout| Timespec {
+            tv_sec: timeout.as_secs().cast_signed(),
             tv_nsec: timeout.subsec_nanos().into(),
         });
         match epoll::wait(&self.epoll, &mut events[..], timeout.as_ref()) {

@@ -28,10 +28,13 @@ pub(crate) struct Stat {
 impl Stat {
     /// Returns what is known of `pid`; `None` when there is none.
     pub(crate) fn read(pid: u32) -> Option<Self> {
-        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Parses what stands in `/proc/PID/stat`.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        // A name is whatever its process calls itself, often cut in the middle of a character.
+        let text = String::from_utf8_lossy(bytes);
         // The name may hold spaces and parentheses; the fields begin behind the last one.
         let (_, fields) = text.rsplit_once(')')?;
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
@@ -162,12 +165,15 @@ mod tests {
     fn names_cannot_confuse_the_parser() {
         let field = |number: u32| if number == 22 { 4711 } else { number }.to_string();
         let fields: Vec<String> = (7..=52).map(field).collect();
-        let text = format!("7 (a) b (c) S 1 7 7 {}", fields.join(" "));
-        let stat = Stat::parse(&text).unwrap();
-        assert_eq!((stat.state, stat.parent, stat.session), (b'S', 1, 7));
-        assert_eq!((stat.start_ticks, stat.exit_status), (4711, 52));
-        assert!(Stat::parse("7 (a").is_none());
-        assert!(Stat::parse("").is_none());
+        for name in [&b"a) b (c"[..], b"caf\xc3", b"\xff\n 7 ("] {
+            let fields = format!(") S 1 7 7 {}", fields.join(" "));
+            let text = [b"7 (", name, fields.as_bytes()].concat();
+            let stat = Stat::parse(&text).unwrap();
+            assert_eq!((stat.state, stat.parent, stat.session), (b'S', 1, 7));
+            assert_eq!((stat.start_ticks, stat.exit_status), (4711, 52));
+        }
+        assert!(Stat::parse(b"7 (a").is_none());
+        assert!(Stat::parse(b"").is_none());
     }
 
     #[test]

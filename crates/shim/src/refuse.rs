@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use control::shim::REFUSED_RESPONSE;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, Shutdown, SocketFlags};
+use rustix::net::{SendFlags, Shutdown};
 
+use crate::accept::{Accepted, Acceptor};
 use crate::poll::{Interest, Poll, Token};
 
 /// Most connections taken from one listener in one turn of the loop.
@@ -36,26 +37,30 @@ struct Lingering {
 /// The connections that were refused and are being read out.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
+    acceptor: Acceptor,
     lingering: Vec<Lingering>,
     next_key: u32,
 }
 
 impl Refusals {
-    /// Takes connections from `listener`, which is non-blocking, and answers them; returns how
-    /// many.
-    pub(crate) fn answer(&mut self, poll: &Poll, listener: &OwnedFd, now: Duration) -> usize {
-        for count in 0..ACCEPTS_PER_TURN {
-            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            match rustix::net::accept_with(listener, flags) {
-                Ok(socket) => self.refuse(poll, socket, now),
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(_) => return count,
+    /// Takes connections from `listener`, which is non-blocking, and answers them.
+    pub(crate) fn answer(&mut self, poll: &Poll, listener: &OwnedFd, now: Duration) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            match self.acceptor.next(listener) {
+                Some(Accepted::Connection(socket)) => {
+                    if let Some(lingering) = self.refuse(socket, now) {
+                        self.linger(poll, lingering);
+                    }
+                }
+                // Closed at once.
+                Some(Accepted::OnReserve(socket)) => drop(self.refuse(socket, now)),
+                None => return,
             }
         }
-        ACCEPTS_PER_TURN
     }
 
-    fn refuse(&mut self, poll: &Poll, socket: OwnedFd, now: Duration) {
+    /// Answers a connection; returns it if its client may still be writing.
+    fn refuse(&mut self, socket: OwnedFd, now: Duration) -> Option<Lingering> {
         let key = self.next_key;
         self.next_key = self.next_key.wrapping_add(1);
         let mut lingering = Lingering { key, socket, until: now + LINGER, read_bytes: 0 };
@@ -63,14 +68,15 @@ impl Refusals {
         // The answer fits any socket's buffer; a client that is gone needs none.
         let sent = rustix::net::send(&lingering.socket, REFUSED_RESPONSE, SendFlags::NOSIGNAL);
         let shut = rustix::net::shutdown(&lingering.socket, Shutdown::Write);
-        if over || sent.is_err() || shut.is_err() {
-            return;
-        }
+        (!over && sent.is_ok() && shut.is_ok()).then_some(lingering)
+    }
+
+    fn linger(&mut self, poll: &Poll, lingering: Lingering) {
         if self.lingering.len() == MAX_LINGERING {
             let oldest = self.lingering.remove(0);
             poll.remove(&oldest.socket);
         }
-        if poll.add(&lingering.socket, Token::Refused(key), Interest::Read).is_ok() {
+        if poll.add(&lingering.socket, Token::Refused(lingering.key), Interest::Read).is_ok() {
             self.lingering.push(lingering);
         }
     }

@@ -16,9 +16,17 @@ use crate::slot::Slot;
 use crate::sockets;
 use crate::spawn::MAX_SOCKETS;
 use crate::steal;
+use crate::survivors::Survivor;
 
 /// Most slots of one service; each costs some eight descriptors.
 const MAX_SLOTS: usize = 1024;
+
+/// Longest path of a recipe: the kernel takes no longer one.
+const MAX_PATH_BYTES: usize = 4095;
+
+/// Longest name of a release or of a listener. Both are repeated in messages, which would be too
+/// long for a frame, to every client, with names that are.
+const MAX_NAME_BYTES: usize = 1024;
 
 /// Most shared listeners; with the slot's own socket they are what a process can be passed.
 const MAX_SHARED: usize = MAX_SOCKETS - 1;
@@ -45,6 +53,12 @@ impl Keeper {
     /// Does what is asked and replies.
     pub(crate) fn answer(&mut self, client: u32, numbered: Numbered, fds: Vec<OwnedFd>) {
         let answer = match numbered.request {
+            // Nobody would keep it.
+            Request::Start { .. } | Request::Open { .. } | Request::Adopt { .. }
+                if self.exit_by.is_some() =>
+            {
+                Answer::Refused("this shim was asked to end".to_owned())
+            }
             Request::Start { slot } => Answer::of(self.start(*slot)),
             Request::Stop { slot } => Answer::of(self.stop(slot)),
             Request::Remove { slot } => Answer::of(self.remove(slot)),
@@ -88,10 +102,12 @@ impl Keeper {
 
     fn start(&mut self, spec: SlotSpec) -> Result<(), String> {
         check(&spec)?;
+        let alone = self.check_survivors(spec.id, |_| true);
         if let Some(index) = self.slot(spec.id) {
             let slot = &mut self.slots[index];
             slot.is_changed = true;
             if slot.can_start_again() {
+                alone?;
                 if slot.spec.socket != spec.socket {
                     return Err(format!("slot {} has another socket; remove it first", spec.id));
                 }
@@ -100,12 +116,7 @@ impl Keeper {
             }
             return Ok(());
         }
-        if self.survivors.iter().any(|survivor| survivor.slot == spec.id) {
-            return Err(format!(
-                "a process of an earlier shim lives in slot {}; adopt it or discard it",
-                spec.id
-            ));
-        }
+        alone?;
         if self.slots.len() >= MAX_SLOTS {
             return Err(format!("{MAX_SLOTS} slots are the most of one service"));
         }
@@ -116,6 +127,23 @@ impl Keeper {
         slot.start(&mut self.context);
         self.slots.push(slot);
         Ok(())
+    }
+
+    /// Refuses a slot in which a process of an earlier shim lives that satisfies `condition`.
+    fn check_survivors(
+        &self,
+        id: SlotId,
+        condition: impl Fn(&Survivor) -> bool,
+    ) -> Result<(), String> {
+        match self.survivors.iter().find(|one| one.slot == id && condition(one)) {
+            None => Ok(()),
+            Some(survivor) if survivor.is_discarded() => {
+                Err(format!("a process of an earlier shim is being ended in slot {id}"))
+            }
+            Some(_) => Err(format!(
+                "a process of an earlier shim lives in slot {id}; adopt it or discard it"
+            )),
+        }
     }
 
     fn new_key(&mut self) -> u32 {
@@ -142,6 +170,9 @@ impl Keeper {
     }
 
     fn open(&mut self, listener: SharedListener) -> Answer {
+        if listener.name.len() > MAX_NAME_BYTES {
+            return Answer::Refused(format!("{MAX_NAME_BYTES} bytes are the most of a name"));
+        }
         let same = |(known, _): &(SharedListener, OwnedFd)| known.name == listener.name;
         if let Some(index) = self.context.shared.iter().position(same) {
             let known = self.context.shared[index].0.address;
@@ -199,6 +230,8 @@ impl Keeper {
             if slot.spec.socket == SlotSocket::Unknown {
                 return Err(format!("slot {} has a socket of a kind too new", slot.spec.id));
             }
+            // It would be taken for one that has ended, and started beside what is left of it.
+            self.check_survivors(slot.spec.id, Survivor::is_discarded)?;
         }
         let mut fds = fds.into_iter();
         let mut kept = Vec::new();
@@ -288,12 +321,20 @@ fn check(spec: &SlotSpec) -> Result<(), String> {
     if Signal::from_named_raw(spec.stop_signal).is_none() {
         return Err(format!("slot {id} has no valid stop signal: {}", spec.stop_signal));
     }
-    if let SlotSocket::Unix { path, .. } = &spec.socket
-        && !path.starts_with('/')
-    {
+    let socket = match &spec.socket {
+        SlotSocket::Unix { path, .. } => Some(path),
+        SlotSocket::None | SlotSocket::Unknown => None,
+    };
+    let sockets = socket.into_iter().chain(&spec.process_socket);
+    if sockets.clone().any(|path| !path.starts_with('/')) {
         return Err(format!("the socket of slot {id} must have an absolute path"));
     }
-    let texts = spec.arguments.iter().chain([&spec.program, &spec.directory]);
+    let paths = [&spec.program, &spec.directory].into_iter().chain(&spec.lease).chain(sockets);
+    if paths.clone().any(|path| path.len() > MAX_PATH_BYTES) || spec.release.len() > MAX_NAME_BYTES
+    {
+        return Err(format!("a path or the release's name of slot {id} is too long"));
+    }
+    let texts = spec.arguments.iter().chain(paths);
     let variables = spec.environment.iter();
     if texts.chain(variables.clone().map(|(_, value)| value)).any(|text| text.contains('\0')) {
         return Err(format!("a text of slot {id} holds a NUL byte"));

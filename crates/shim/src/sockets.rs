@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt as _, lchown};
+use std::os::unix::fs::lchown;
 use std::path::Path;
 
 use disk::socket::{BACKLOG, ShortAddress};
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
@@ -49,17 +49,28 @@ pub(crate) fn bind_slot(
     match set() {
         Ok(()) => Ok(socket),
         Err(source) => {
-            unlink(path);
+            let _ = unlink(path);
             Err(ListenError::Group { path: path.display().to_string(), group, source })
         }
     }
 }
 
-/// Removes a socket's file; anything that is no socket stays.
-pub(crate) fn unlink(path: &Path) {
-    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        // One that stays is replaced by whoever binds it next.
-        let _ = fs::remove_file(path);
+/// Removes a socket's file; anything that is no socket stays, and so does one whose directory is
+/// reached by a link: the directory may be a user's, who may put anything there at any moment.
+pub(crate) fn unlink(path: &Path) -> io::Result<()> {
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let unlink = || -> Result<(), Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(above, flags, Mode::empty())?;
+        let found = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(found.st_mode) == FileType::Socket {
+            rustix::fs::unlinkat(&directory, name, AtFlags::empty())?;
+        }
+        Ok(())
+    };
+    match unlink() {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -132,10 +143,31 @@ mod tests {
         let mode =
             std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o660);
-        unlink(&path);
+        unlink(&path).unwrap();
         if !rustix::process::geteuid().is_root() {
             assert!(bind_slot(&path, 0o660, Some(0)).is_err());
         }
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn only_a_socket_is_unlinked_and_no_link_is_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let bind = |path: &Path| drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+        unlink(&at("missing")).unwrap();
+        unlink(&at("missing/socket")).unwrap();
+        fs::write(at("file"), "kept").unwrap();
+        unlink(&at("file")).unwrap();
+        assert_eq!(fs::read(at("file")).unwrap(), b"kept");
+        fs::create_dir(at("real")).unwrap();
+        bind(&at("real/socket"));
+        std::os::unix::fs::symlink(at("real/socket"), at("link")).unwrap();
+        unlink(&at("link")).unwrap();
+        std::os::unix::fs::symlink(at("real"), at("elsewhere")).unwrap();
+        unlink(&at("elsewhere/socket")).unwrap_err();
+        assert!(at("real/socket").exists() && fs::symlink_metadata(at("link")).is_ok());
+        unlink(&at("real/socket")).unwrap();
+        assert!(!at("real/socket").exists());
     }
 }

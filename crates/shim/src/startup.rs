@@ -18,7 +18,7 @@ use crate::own_process::{self, Signals};
 use crate::poll::Poll;
 use crate::process::Stat;
 use crate::refuse::Refusals;
-use crate::survivors::{self, OWN_LEAF};
+use crate::survivors::{self, OWN_LEAF, SurvivorsError};
 
 /// Longest lock file that is read: a process id.
 const MAX_LOCK_BYTES: u64 = 32;
@@ -35,6 +35,9 @@ pub(crate) enum ShimError {
     /// The log.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// What an earlier shim left cannot be seen, so that something of it could be started twice.
+    #[error(transparent)]
+    Survivors(#[from] SurvivorsError),
     /// Anything else.
     #[error("failed to {what}")]
     Io { what: &'static str, source: io::Error },
@@ -47,6 +50,7 @@ fn failed(what: &'static str) -> impl Fn(io::Error) -> ShimError {
 /// Starts a shim and keeps its service until it is asked to end.
 pub(crate) fn run(line: &CommandLine) -> Result<(), ShimError> {
     own_process::close_inherited();
+    own_process::survive_file_size_limit();
     let is_init = own_process::is_init();
     let open_files = own_process::detach().map_err(failed("become a parent of orphans"))?;
     disk::create_directories(&line.directory, 0o700)?;
@@ -55,12 +59,9 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), ShimError> {
     let home = line.cgroup.as_deref().and_then(|base| move_in(base, line));
     let boot_id = disk::boot_id()?;
     let (journal, written) = Journal::open(&line.directory, &boot_id);
-    if let Err(error) = written {
-        note(&format!("failed to write the journal: {error}"));
-    }
     let service_cgroup = home.as_ref().map(|home| home.service.clone());
     let cgroup = service_cgroup.as_deref();
-    let survivors = survivors::find(&line.installation, &line.service, cgroup, &journal);
+    let survivors = survivors::find(&line.installation, &line.service, cgroup, &journal)?;
     let hello = Hello {
         protocol: PROTOCOL,
         role: Role::Shim,
@@ -69,11 +70,12 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), ShimError> {
         installation: line.installation.clone(),
     };
     let nothing = fs::File::options().read(true).write(true).open("/dev/null");
-    let context = Context {
+    let mut context = Context {
         installation: line.installation.clone(),
         service: line.service.clone(),
         poll: Poll::new().map_err(failed("make an epoll instance"))?,
         journal,
+        journal_trouble: None,
         output: Output::open(&line.directory.join("logs"))?,
         refusals: Refusals::default(),
         cgroup: service_cgroup,
@@ -81,6 +83,7 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), ShimError> {
         nothing: nothing.map_err(failed("open `/dev/null`"))?.into(),
         open_files,
     };
+    context.judge_journal(written);
     let listener = disk::socket::bind_stream(&line.socket, 0o600)?;
     rustix::io::ioctl_fionbio(&listener, true)
         .map_err(|e| failed("prepare accepting")(e.into()))?;
@@ -91,7 +94,8 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), ShimError> {
         .map_err(failed("turn away the standard streams"))?;
     keeper.run().map_err(failed("wait for events"))?;
     drop(keeper);
-    crate::sockets::unlink(&line.socket);
+    // One that stays is replaced by whoever binds it next.
+    let _ = crate::sockets::unlink(&line.socket);
     if let Some(home) = home {
         home.move_out();
     }

@@ -15,7 +15,9 @@ use crate::sockets;
 /// Duplicates the listener on `path` out of process `pid`.
 pub(crate) fn slot_listener(pid: u32, path: &Path) -> Option<OwnedFd> {
     let name = path.file_name()?.to_str()?;
-    listener(pid, &listening_inodes(&fs::read_to_string("/proc/net/unix").ok()?, name))
+    // Paths of others' sockets are whatever they are.
+    let sockets = fs::read("/proc/net/unix").ok()?;
+    listener(pid, &listening_inodes(&String::from_utf8_lossy(&sockets), name))
 }
 
 /// Duplicates the listener on exactly `address` out of process `pid`.

@@ -6,11 +6,12 @@
 //! or discarded.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use cgroup::Leaf;
+use cgroup::{CgroupError, Leaf};
 use control::{ServiceName, SlotId};
 
 use crate::context::note;
@@ -21,6 +22,15 @@ use crate::tree::{self, Leader, Session, Tree};
 
 /// How long to wait before killing again what a kill left.
 const KILL_AGAIN: Duration = Duration::from_millis(500);
+
+/// What lives on cannot be seen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SurvivorsError {
+    #[error("failed to look for what an earlier shim left")]
+    Cgroup(#[from] CgroupError),
+    #[error("failed to look for what an earlier shim left in `/proc`")]
+    Proc(#[from] io::Error),
+}
 
 /// The name of the shim's own leaf.
 pub(crate) const OWN_LEAF: &str = "shim";
@@ -95,42 +105,35 @@ impl Survivor {
     }
 }
 
-/// Finds all survivors of a service.
+/// Finds all survivors of a service. An error, rather than some of them: what is not found would be
+/// started a second time.
 pub(crate) fn find(
     installation: &str,
     service: &ServiceName,
     cgroup: Option<&Path>,
     journal: &Journal,
-) -> Vec<Survivor> {
+) -> Result<Vec<Survivor>, SurvivorsError> {
     let mut found = BTreeMap::new();
     for (slot, start) in journal.living() {
         let main = process::open_same(start.pid, start.start_ticks);
-        let tree = recorded_tree(installation, service, slot, start);
+        let tree = recorded_tree(installation, service, slot, start)?;
         if main.is_some() || !tree.is_empty() {
             let main = main.map(|pidfd| (start.clone(), pidfd));
             found.insert((slot, start.number), (main, tree));
         }
     }
     let unrecorded = match cgroup {
-        Some(cgroup) => in_leaves(cgroup),
+        Some(cgroup) => in_leaves(cgroup)?,
         None => Vec::new(),
     };
-    for (slot, number, tree) in unrecorded.into_iter().chain(marked(installation, service, journal))
-    {
+    let marked = marked(installation, service, journal)?;
+    for (slot, number, tree) in unrecorded.into_iter().chain(marked) {
         found.entry((slot, number)).or_insert((None, tree));
     }
-    found
-        .into_iter()
-        .zip(0..)
-        .map(|(((slot, number), (main, tree)), key)| Survivor {
-            key,
-            slot,
-            number,
-            main,
-            tree,
-            kill_at: None,
-        })
-        .collect()
+    let survivors = found.into_iter().zip(0..).map(|(((slot, number), (main, tree)), key)| {
+        Survivor { key, slot, number, main, tree, kill_at: None }
+    });
+    Ok(survivors.collect())
 }
 
 fn recorded_tree(
@@ -138,30 +141,30 @@ fn recorded_tree(
     service: &ServiceName,
     slot: SlotId,
     start: &StartRecord,
-) -> Tree {
-    let leaf = start.cgroup.as_deref().and_then(|leaf| Tree::of_leaf(leaf).ok().flatten());
-    leaf.unwrap_or_else(|| {
+) -> Result<Tree, CgroupError> {
+    let leaf = start.cgroup.as_deref().map(Tree::of_leaf).transpose()?.flatten();
+    Ok(leaf.unwrap_or_else(|| {
         Tree::Session(Session {
             leader: Some(Leader { pid: start.pid, start_ticks: start.start_ticks }),
             mark: tree::mark(installation, service, slot, start.number),
         })
-    })
+    }))
 }
 
 /// Returns the populated leaves of a service; empty ones are removed.
-fn in_leaves(cgroup: &Path) -> Vec<(SlotId, u64, Tree)> {
-    let leaves = Leaf::open(cgroup).ok().flatten().and_then(|leaf| leaf.children().ok());
+fn in_leaves(cgroup: &Path) -> Result<Vec<(SlotId, u64, Tree)>, CgroupError> {
+    let leaves = Leaf::open(cgroup)?.map(|leaf| leaf.children()).transpose()?;
     let mut found = Vec::new();
     for leaf in leaves.unwrap_or_default() {
         let name = leaf.path().file_name().and_then(|name| name.to_str());
         let Some((slot, number)) = name.and_then(parse) else { continue };
         if leaf.is_populated().is_ok_and(|populated| !populated) {
             let _ = leaf.remove();
-        } else if let Ok(Some(tree)) = Tree::of_leaf(leaf.path()) {
+        } else if let Some(tree) = Tree::of_leaf(leaf.path())? {
             found.push((slot, number, tree));
         }
     }
-    found
+    Ok(found)
 }
 
 /// Returns the starts whose mark some process carries.
@@ -169,10 +172,10 @@ fn marked(
     installation: &str,
     service: &ServiceName,
     journal: &Journal,
-) -> Vec<(SlotId, u64, Tree)> {
+) -> io::Result<Vec<(SlotId, u64, Tree)>> {
     let prefix = tree::mark_prefix(installation, service);
     let mut found = BTreeMap::new();
-    for (_, mark) in tree::find_marked(&prefix) {
+    for mark in tree::find_marked(&prefix)? {
         let Some((slot, number)) = mark.strip_prefix(&prefix).and_then(parse) else { continue };
         let start = journal.past(slot).and_then(|past| past.start.as_ref());
         let leader = start
@@ -180,7 +183,7 @@ fn marked(
             .map(|start| Leader { pid: start.pid, start_ticks: start.start_ticks });
         found.entry((slot, number)).or_insert(Tree::Session(Session { leader, mark }));
     }
-    found.into_iter().map(|((slot, number), tree)| (slot, number, tree)).collect()
+    Ok(found.into_iter().map(|((slot, number), tree)| (slot, number, tree)).collect())
 }
 
 /// Parses a leaf's name, `g7.0.3`: the third start of slot `g7.0`.

@@ -7,11 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use cgroup::{CgroupError, Leaf, Watch};
 use control::{ServiceName, SlotId};
+use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::process::{self, Stat};
@@ -83,15 +85,15 @@ impl Tree {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Cgroup { watch, .. } => watch.is_populated().is_ok_and(|populated| !populated),
-            Self::Session(session) => session.processes().is_empty(),
+            Self::Session(session) => session.processes().is_ok_and(|members| members.is_empty()),
         }
     }
 
-    /// Returns its live processes.
+    /// Returns its live processes, as far as they can be seen.
     pub(crate) fn processes(&self) -> BTreeSet<u32> {
         match self {
             Self::Cgroup { leaf, .. } => leaf.processes().unwrap_or_default(),
-            Self::Session(session) => session.processes(),
+            Self::Session(session) => session.processes().unwrap_or_default(),
         }
     }
 
@@ -133,8 +135,8 @@ impl Tree {
 }
 
 impl Session {
-    fn processes(&self) -> BTreeSet<u32> {
-        let all = snapshot();
+    fn processes(&self) -> io::Result<BTreeSet<u32>> {
+        let all = snapshot()?;
         let us = std::process::id();
         // The id of a session is free for others once the session is empty.
         let leader = self.leader.filter(|leader| {
@@ -142,15 +144,14 @@ impl Session {
         });
         // Nobody in the tree is older than its main process; most of a machine is.
         let oldest = self.leader.map_or(0, |leader| leader.start_ticks);
-        let mut members: BTreeSet<u32> = all
-            .iter()
-            .filter(|(_, stat)| stat.start_ticks >= oldest)
-            .filter(|(pid, stat)| {
-                leader.is_some_and(|leader| stat.session == leader.pid)
-                    || (**pid != us && is_marked(**pid, &self.mark))
-            })
-            .map(|(pid, _)| *pid)
-            .collect();
+        let mut members = BTreeSet::new();
+        for (pid, stat) in all.iter().filter(|(_, stat)| stat.start_ticks >= oldest) {
+            if leader.is_some_and(|leader| stat.session == leader.pid)
+                || (*pid != us && marks(*pid)?.is_some_and(|mark| mark == self.mark))
+            {
+                members.insert(*pid);
+            }
+        }
         loop {
             let before = members.len();
             let children = all.iter().filter(|(_, stat)| members.contains(&stat.parent));
@@ -160,55 +161,73 @@ impl Session {
             }
         }
         members.retain(|pid| all.get(pid).is_some_and(Stat::is_alive));
-        members
+        Ok(members)
     }
 
     /// A process id is trusted only if it is a member still after its pidfd was opened.
     fn signal(&self, signal: Signal) {
         let opened: Vec<(u32, OwnedFd)> = self
             .processes()
+            .unwrap_or_default()
             .into_iter()
             .filter_map(|pid| Some((pid, process::open(pid)?)))
             .collect();
         if opened.is_empty() {
             return;
         }
-        let still = self.processes();
+        let still = self.processes().unwrap_or_default();
         for (_, pidfd) in opened.iter().filter(|(pid, _)| still.contains(pid)) {
             process::signal(pidfd, signal);
         }
     }
 }
 
-/// Returns every process that can be seen.
-fn snapshot() -> BTreeMap<u32, Stat> {
-    let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };
-    entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .filter_map(|pid| Some((pid, Stat::read(pid)?)))
-        .collect()
+/// Returns every process that there is; an error, rather than some of them.
+fn snapshot() -> io::Result<BTreeMap<u32, Stat>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        if let Some(bytes) = of_process(fs::read(format!("/proc/{pid}/stat")))? {
+            all.extend(Stat::parse(&bytes).map(|stat| (pid, stat)));
+        }
+    }
+    Ok(all)
 }
 
-fn is_marked(pid: u32, mark: &str) -> bool {
-    marks(pid).is_some_and(|value| value == mark)
+/// Returns what was read of a process; `None` if it is gone, or is nobody's that we may look at.
+fn of_process<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(error)
+            if matches!(
+                Errno::from_io_error(&error),
+                Some(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM)
+            ) =>
+        {
+            Ok(None)
+        }
+        // Too many open files, for example: that says nothing about the process.
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns the mark in a process's environment; `None` also where it may not be read.
-pub(crate) fn marks(pid: u32) -> Option<String> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    environment.split(|byte| *byte == 0).find_map(|variable| {
+fn marks(pid: u32) -> io::Result<Option<String>> {
+    let Some(environment) = of_process(fs::read(format!("/proc/{pid}/environ")))? else {
+        return Ok(None);
+    };
+    Ok(environment.split(|byte| *byte == 0).find_map(|variable| {
         let value = variable.strip_prefix(MARK.as_bytes())?.strip_prefix(b"=")?;
         Some(String::from_utf8_lossy(value).into_owned())
-    })
+    }))
 }
 
-/// Returns the live processes whose mark begins with `prefix`, with their marks.
-pub(crate) fn find_marked(prefix: &str) -> Vec<(u32, String)> {
-    snapshot()
-        .into_iter()
-        .filter(|(_, stat)| stat.is_alive())
-        .filter_map(|(pid, _)| Some((pid, marks(pid)?)))
-        .filter(|(_, mark)| mark.starts_with(prefix))
-        .collect()
+/// Returns the marks of live processes that begin with `prefix`.
+pub(crate) fn find_marked(prefix: &str) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for (pid, _) in snapshot()?.into_iter().filter(|(_, stat)| stat.is_alive()) {
+        found.extend(marks(pid)?.filter(|mark| mark.starts_with(prefix)));
+    }
+    Ok(found)
 }

@@ -84,6 +84,9 @@ async fn connect(config: &Config, service: &ServiceName) -> Result<Link, Trouble
             Ok(Ok(Some((Message::Ready { pid, containment }, _)))) => {
                 return Ok(Link { channel, pid, containment, exit, fresh: false, greeting });
             }
+            Ok(Ok(Some((Message::TurnedAway { reason }, _)))) => {
+                return Err(Trouble::HungUp(format!("its shim turned us away: {reason}")));
+            }
             Ok(Ok(Some(_))) if greeting.len() >= MAX_GREETING => {
                 let reason = format!("its shim sent {MAX_GREETING} messages and was not `ready`");
                 return Err(Trouble::Unresponsive { reason, waiting: None });

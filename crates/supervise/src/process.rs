@@ -23,7 +23,9 @@ pub(crate) enum Condition {
 impl Condition {
     /// Reads the state letter of `/proc/PID/stat`.
     pub(crate) fn of(pid: u32) -> Self {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // Whatever it calls itself; only the letter behind the name is of interest.
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let stat = String::from_utf8_lossy(&stat);
         Self::parse(&stat)
     }
 

@@ -38,6 +38,7 @@ fn spec() -> SlotSpec {
         lease: Some("/srv/.lease".into()),
         umask: 0o022,
         open_files: Some(1024),
+        process_socket: None,
     }
 }
 
@@ -66,6 +67,11 @@ fn state(phase: Phase) -> SlotState {
 fn requests() {
     let all = [
         ("start", Request::Start { slot: Box::new(spec()) }),
+        ("start-process-socket", {
+            let process_socket = Some("/run/slots/shop.web.g7.0/socket".into());
+            let slot = SlotSpec { socket: SlotSocket::None, process_socket, ..spec() };
+            Request::Start { slot: Box::new(slot) }
+        }),
         ("stop", Request::Stop { slot: slot() }),
         ("remove", Request::Remove { slot: slot() }),
         ("open", Request::Open { listener: listener() }),
@@ -119,6 +125,8 @@ fn messages() {
     golden("shim-adoptable", &Message::Adoptable { slot: slot(), pid: 42 });
     golden("shim-ready", &Message::Ready { pid: 40, containment: Containment::Cgroup });
     golden("shim-ready-session", &Message::Ready { pid: 40, containment: Containment::Session });
+    let reason = "16 clients are the most".into();
+    golden("shim-turned-away", &Message::TurnedAway { reason });
     let reason = "No space left on device".into();
     golden("shim-logs-dropped", &Message::LogsDropped { bytes: 4096, reason });
 }

@@ -65,6 +65,7 @@ impl Slot {
             launch: None,
             startup: None,
             look_at: now,
+            was_killed: false,
         };
         self.watch_tree(context, &start);
         self.notified = past.ready;

@@ -37,7 +37,7 @@ impl Slot {
             if holdings.socket.is_some()
                 && let SlotSocket::Unix { path, .. } = &spec.socket
             {
-                sockets::unlink(Path::new(path));
+                let _ = sockets::unlink(Path::new(path));
             }
             return Err(error);
         }
@@ -221,8 +221,14 @@ impl Slot {
         for (_, fd) in self.holdings.list() {
             context.poll.remove(fd);
         }
-        if let SlotSocket::Unix { path, .. } = &self.spec.socket {
-            sockets::unlink(Path::new(path));
+        let own = match &self.spec.socket {
+            SlotSocket::Unix { path, .. } => Some(path),
+            SlotSocket::None | SlotSocket::Unknown => None,
+        };
+        for path in own.into_iter().chain(&self.spec.process_socket) {
+            if let Err(error) = sockets::unlink(Path::new(path)) {
+                note(&format!("failed to remove `{path}`: {error}"));
+            }
         }
         context.record(Record::Removed { slot: self.spec.id });
     }

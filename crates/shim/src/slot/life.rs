@@ -4,13 +4,14 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use cgroup::Leaf;
 use control::shim::{Exit, ExitStatus, Process};
 use rustix::fs::FlockOperation;
 use rustix::process::Signal;
 
 use super::{Next, Slot, Stage, Start};
 use crate::clock;
-use crate::context::Context;
+use crate::context::{Context, note};
 use crate::holdings::HoldingsError;
 use crate::journal::{Record, StartRecord};
 use crate::notify::Notice;
@@ -93,11 +94,6 @@ impl Slot {
             sockets::set_nonblocking(socket, false).map_err(io("prepare the slot's socket"))?;
         }
         let number = self.starts + 1;
-        let name = format!("{}.{number}", self.spec.id);
-        let mut leaf = None;
-        if let Some(service) = &context.cgroup {
-            leaf = Some(cgroup::Leaf::create(&service.join(&name))?);
-        }
         let mark = tree::mark(&context.installation, &context.service, self.spec.id, number);
         let lease = self.spec.lease.as_deref().map(open_lease).transpose()?;
         let missing = || io::Error::from(io::ErrorKind::NotFound);
@@ -108,8 +104,16 @@ impl Slot {
         };
         let stdout = pipe(self.holdings.stdout.as_ref())?;
         let stderr = pipe(self.holdings.stderr.as_ref())?;
-        let (sockets, environment) = self.passed(context, leaf.is_none().then_some(&mark));
+        let in_session = context.cgroup.is_none();
+        let (sockets, environment) = self.passed(context, in_session.then_some(&mark));
         let environment = environment.map_err(io("name the notify socket"))?;
+        self.clear_process_socket();
+        // Whatever is needed to see the new tree is there before the tree is.
+        let leaf = context.cgroup.as_ref().map(|service| {
+            let leaf = Leaf::create(&service.join(format!("{}.{number}", self.spec.id)))?;
+            leaf.watch().map(|watch| (leaf, watch))
+        });
+        let leaf = leaf.transpose()?;
         let open_files = self.spec.open_files.map_or(context.open_files, |limit| (limit, limit));
         let spawned = spawn::spawn(&Plan {
             program: &self.spec.program,
@@ -124,12 +128,13 @@ impl Slot {
             stderr: std::os::fd::AsFd::as_fd(&stderr),
             sockets: &sockets,
             lease: lease.as_ref().map(std::os::fd::AsFd::as_fd),
-            cgroup: leaf.as_ref(),
+            cgroup: leaf.as_ref().map(|(leaf, _)| leaf),
         });
         let spawned = match spawned {
             Ok(spawned) => spawned,
             Err(error) => {
-                if let Some(leaf) = leaf {
+                if let Some((leaf, _)) = leaf {
+                    // Empty: the next start takes it as it is.
                     let _ = leaf.remove();
                 }
                 return Err(error.into());
@@ -140,13 +145,9 @@ impl Slot {
         // From here on there is a process: nothing may fail that would lose sight of it.
         let pid = spawned.pid;
         let start_ticks = Stat::read(pid).map_or(0, |stat| stat.start_ticks);
-        let session = || Tree::Session(Session { leader: Some(Leader { pid, start_ticks }), mark });
         let tree = match leaf {
-            None => session(),
-            Some(leaf) => match leaf.watch() {
-                Ok(watch) => Tree::Cgroup { leaf, watch },
-                Err(_) => session(),
-            },
+            None => Tree::Session(Session { leader: Some(Leader { pid, start_ticks }), mark }),
+            Some((leaf, watch)) => Tree::Cgroup { leaf, watch },
         };
         self.starts = number;
         self.notified = false;
@@ -171,9 +172,20 @@ impl Slot {
             launch: Some(spawned.launch),
             startup: None,
             look_at: Duration::MAX,
+            was_killed: false,
         };
         self.watch_tree(context, &start);
         Ok(start)
+    }
+
+    /// Removes the socket that the last process bound by itself: the next one could not bind there.
+    fn clear_process_socket(&self) {
+        if let Some(path) = &self.spec.process_socket
+            && let Err(error) = sockets::unlink(Path::new(path))
+        {
+            // The process may know how to go on, and says it if it does not.
+            note(&format!("failed to remove `{path}`: {error}"));
+        }
     }
 
     /// Polls the tree of a start, if it can be polled.
@@ -181,7 +193,7 @@ impl Slot {
         if let Some(watch) = start.tree.watch()
             && let Err(error) = context.poll.add(watch, Token::Tree(self.key), Interest::Urgent)
         {
-            crate::context::note(&format!("failed to watch a cgroup: {error}"));
+            note(&format!("failed to watch a cgroup: {error}"));
         }
     }
 
@@ -347,8 +359,11 @@ impl Slot {
             Stage::Waiting { until, .. } if *until <= now => self.start(context),
             Stage::Clearing { kill_at, .. } | Stage::Stopping { kill_at } if *kill_at <= now => {
                 *kill_at = now + KILL_AGAIN;
-                self.event(context, "grace is over, killing what is left");
-                if let Some(start) = &self.start {
+                if self.start.as_ref().is_some_and(|start| !start.was_killed) {
+                    self.event(context, "grace is over, killing what is left");
+                }
+                if let Some(start) = &mut self.start {
+                    start.was_killed = true;
                     if let Some(main) = &start.main {
                         process::signal(main, Signal::KILL);
                     }

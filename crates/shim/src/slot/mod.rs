@@ -68,6 +68,8 @@ struct Start {
     startup: Option<Duration>,
     /// When a tree that cannot be polled is to be looked at.
     look_at: Duration,
+    /// Its grace was over, which was said.
+    was_killed: bool,
 }
 
 #[derive(Debug)]

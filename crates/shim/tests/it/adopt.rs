@@ -271,3 +271,28 @@ fn descriptors_that_are_none_are_refused_and_nothing_changes() {
         assert!(client.slots.is_empty());
     });
 }
+
+#[test]
+fn a_process_is_recognised_whatever_it_calls_itself() {
+    both(|mut shim| {
+        let mut client = shim.client();
+        // Cut in the middle of a character, as long names of processes are.
+        let script = "import signal\n\
+            open('/proc/self/comm', 'wb').write(b'caf\\xc3')\n\
+            open('up', 'w')\n\
+            signal.pause()";
+        let spec = shim.python(script);
+        client.accepted(start(spec.clone()));
+        shim.wait_file("up");
+        let pid = client.wait_slot(SLOT, "runs", |s| s.process.is_some()).process.unwrap().pid;
+        let (held, fds) = take_held(&mut client, SLOT);
+        shim.kill();
+        shim.launch();
+        let mut client = shim.client();
+        adopt(&mut client, spec, held, fds);
+        let state = client.wait_slot(SLOT, "is adopted", |state| state.phase == Phase::Running);
+        assert_eq!((state.process.unwrap().pid, state.starts), (pid, 1));
+        kill(pid);
+        client.wait_slot(SLOT, "runs again", |s| s.starts == 2 && s.phase == Phase::Running);
+    });
+}

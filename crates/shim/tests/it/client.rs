@@ -24,6 +24,10 @@ pub(crate) struct Client {
     pub(crate) adoptable: Vec<(SlotId, u32)>,
     pub(crate) removed: Vec<SlotId>,
     pub(crate) ready: Option<(u32, control::shim::Containment)>,
+    /// Log bytes that were dropped, as told last; `None`: any loss is a failure.
+    pub(crate) dropped: Option<u64>,
+    /// Why the shim hung up.
+    pub(crate) turned_away: Option<String>,
     replies: BTreeMap<u64, (Outcome, Vec<OwnedFd>)>,
     closed: bool,
 }
@@ -31,11 +35,18 @@ pub(crate) struct Client {
 impl Client {
     /// Connects and waits until the greeting is complete.
     pub(crate) fn connect(socket: &Path, installation: &str) -> Self {
+        let mut client = Self::connect_as(Role::Agent, socket, installation);
+        client.wait("the greeting", |client| client.ready.is_some());
+        client
+    }
+
+    /// Connects and exchanges hellos.
+    pub(crate) fn connect_as(role: Role, socket: &Path, installation: &str) -> Self {
         let mut connection =
             Connection::new(disk::socket::connect_stream(socket).unwrap()).unwrap();
         let hello = Hello {
             protocol: PROTOCOL,
-            role: Role::Agent,
+            role,
             build: "test".into(),
             boot_id: disk::boot_id().unwrap(),
             installation: installation.into(),
@@ -45,12 +56,12 @@ impl Client {
         let theirs = loop {
             match connection.receive::<Hello>().unwrap() {
                 Received::Message(hello, _) => break hello,
-                Received::Pending => wait_readable(&connection, deadline, "a hello"),
+                Received::Pending => wait_ready(&connection, deadline, "a hello"),
                 Received::Closed => panic!("the shim closed the connection"),
             }
         };
         assert_eq!(theirs.role, Role::Shim);
-        let mut client = Self {
+        Self {
             connection,
             next_id: 1,
             slots: BTreeMap::new(),
@@ -60,11 +71,19 @@ impl Client {
             adoptable: Vec::new(),
             removed: Vec::new(),
             ready: None,
+            dropped: None,
+            turned_away: None,
             replies: BTreeMap::new(),
             closed: false,
-        };
-        client.wait("the greeting", |client| client.ready.is_some());
-        client
+        }
+    }
+
+    /// Returns whether the shim has hung up, without reading what it said before.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        let nothing = PollFlags::empty();
+        let mut polled = [PollFd::from_borrowed_fd(self.connection.as_fd(), nothing)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut polled, Some(&now)).unwrap() != 0 && polled[0].revents().contains(PollFlags::HUP)
     }
 
     /// Waits until what the shim has told satisfies `condition`.
@@ -77,7 +96,9 @@ impl Client {
             }
             assert!(!self.closed, "the shim closed the connection before {what}");
             let waiting = format!("{what}; the last states are {:#?}", self.slots);
-            wait_readable(&self.connection, deadline, &waiting);
+            wait_ready(&self.connection, deadline, &waiting);
+            // A shim that has hung up has told why.
+            let _ = self.connection.flush();
         }
     }
 
@@ -131,16 +152,31 @@ impl Client {
             }
             Message::Adoptable { slot, pid } => self.adoptable.push((slot, pid)),
             Message::Ready { pid, containment } => self.ready = Some((pid, containment)),
-            Message::LogsDropped { bytes, reason } => panic!("{bytes} bytes dropped: {reason}"),
+            Message::LogsDropped { bytes, reason } => {
+                assert!(self.dropped.is_some(), "{bytes} bytes dropped: {reason}");
+                self.dropped = Some(bytes);
+            }
+            Message::TurnedAway { reason } => self.turned_away = Some(reason),
             Message::Unknown => panic!("an unknown message"),
         }
     }
 
     /// Sends a request and waits for its answer.
     pub(crate) fn ask(&mut self, request: Request, fds: Vec<OwnedFd>) -> (Outcome, Vec<OwnedFd>) {
+        let id = self.send(request, fds);
+        self.reply(id)
+    }
+
+    /// Sends a request; returns its number.
+    pub(crate) fn send(&mut self, request: Request, fds: Vec<OwnedFd>) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.connection.send(&Numbered { id, request }, fds).unwrap();
+        id
+    }
+
+    /// Waits for the answer to a request.
+    pub(crate) fn reply(&mut self, id: u64) -> (Outcome, Vec<OwnedFd>) {
         self.wait("a reply", |client| client.replies.contains_key(&id));
         self.replies.remove(&id).unwrap()
     }
@@ -160,9 +196,12 @@ impl Client {
     }
 }
 
-fn wait_readable(connection: &Connection, deadline: Instant, what: &str) {
+/// Waits until there is something to read, or room for what is to be written.
+fn wait_ready(connection: &Connection, deadline: Instant, what: &str) {
     let left = deadline.saturating_duration_since(Instant::now());
     let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-    let mut polled = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::IN)];
+    let mut events = PollFlags::IN;
+    events.set(PollFlags::OUT, connection.wants_write());
+    let mut polled = [PollFd::from_borrowed_fd(connection.as_fd(), events)];
     assert_ne!(poll(&mut polled, Some(&timeout)).unwrap(), 0, "waited in vain for {what}");
 }

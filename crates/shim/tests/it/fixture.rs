@@ -69,6 +69,15 @@ impl Shim {
 
     /// Returns a running shim, `None` where there are no cgroups for it.
     pub(crate) fn new(containment: Containment) -> Option<Self> {
+        let mut shim = Self::place_for(containment)?;
+        shim.launch();
+        let ready = shim.client().ready.unwrap();
+        assert_eq!(ready.1, containment);
+        Some(shim)
+    }
+
+    /// Returns a shim that is not started yet, `None` where there are no cgroups for it.
+    pub(crate) fn place_for(containment: Containment) -> Option<Self> {
         let mut shim = Self::place();
         if containment == Containment::Cgroup {
             match Base::establish(&shim.installation) {
@@ -79,9 +88,6 @@ impl Shim {
                 }
             }
         }
-        shim.launch();
-        let ready = shim.client().ready.unwrap();
-        assert_eq!(ready.1, containment);
         Some(shim)
     }
 
@@ -122,7 +128,12 @@ impl Shim {
 
     /// Starts the shim and waits until it is at work: then it closes its standard output.
     pub(crate) fn launch(&mut self) {
-        let mut child = self.command().stdout(Stdio::piped()).spawn().unwrap();
+        self.launch_as(self.command());
+    }
+
+    /// Starts the shim by a command of its own, which executes it in its own process.
+    pub(crate) fn launch_as(&mut self, mut command: Command) {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut nothing = String::new();
         child.stdout.take().unwrap().read_to_string(&mut nothing).unwrap();
         assert_eq!(nothing, "");
@@ -131,6 +142,20 @@ impl Shim {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.as_ref().unwrap().id()
+    }
+
+    /// Returns the command behind a program and arguments that execute it.
+    pub(crate) fn command_behind(&self, program: &str, arguments: &[&str]) -> Command {
+        let shim = self.command();
+        let mut command = Command::new(program);
+        command.args(arguments).arg(shim.get_program()).args(shim.get_args());
+        command
+    }
+
+    /// Sends a signal to the shim.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.pid() as i32).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Kills the shim alone.
@@ -182,6 +207,7 @@ impl Shim {
             lease: None,
             umask: 0o022,
             open_files: None,
+            process_socket: None,
         }
     }
 

@@ -35,12 +35,12 @@ fn a_flood_delays_no_request_and_a_stop_reads_to_the_end() {
         go = True\n\
         def stop(*_):\n global go\n go = False\n\
         signal.signal(signal.SIGTERM, stop)\n\
-        open('up', 'w')\n\
         n = 0\n\
         while go:\n\
         \x20 text = b''.join(b'%d\\n' % k for k in range(n, n + 1000))\n\
         \x20 while text: text = text[os.write(1, text):] # a signal cuts a write short\n\
         \x20 n += 1000\n\
+        \x20 if n == 1000: open('up', 'w')\n\
         open(os.environ['OUT'], 'w').write(str(n))";
     client.accepted(start(SlotSpec { restart: RestartPolicy::Never, ..shim.python(script) }));
     shim.wait_file("up");

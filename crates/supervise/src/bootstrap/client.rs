@@ -112,6 +112,10 @@ impl Client {
                 Heard::Message(Message::Ready { .. }, _) => {
                     return Ok(Contact::Greeted(Box::new(client)));
                 }
+                Heard::Message(Message::TurnedAway { reason }, _) => {
+                    let request = client.request;
+                    return Err(BootstrapError::Refused { request, reason });
+                }
                 Heard::Message(message, _) => client.take(message),
                 Heard::Closed => return Ok(Contact::HungUp),
                 Heard::Nothing => return Err(silent()),

@@ -79,6 +79,7 @@ pub fn agent_recipe(home: &Home, program: &Path, arguments: &[String]) -> SlotSp
                 .maximum
                 .map_or(AGENT_OPEN_FILES, |hard| hard.min(AGENT_OPEN_FILES)),
         ),
+        process_socket: None,
     }
 }
 

@@ -278,6 +278,9 @@ impl Keeper {
                 let dropped = Some(LogsDropped { bytes, reason });
                 self.view.send_modify(|view| view.logs_dropped = dropped);
             }
+            Message::TurnedAway { reason } => {
+                tracing::warn!(service = %self.service, reason, "its shim turned us away");
+            }
             Message::Unknown => {}
         }
     }

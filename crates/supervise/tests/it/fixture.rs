@@ -66,6 +66,7 @@ impl Installation {
             lease: None,
             umask: 0o022,
             open_files: None,
+            process_socket: None,
         }
     }
 

@@ -72,6 +72,28 @@ async fn another_installations_shim_is_left_alone() {
     assert_eq!(installation.count("shim"), 0);
 }
 
+#[tokio::test]
+async fn a_shim_that_turns_us_away_is_quoted() {
+    let installation = Installation::new();
+    let peer = Peer::of(&installation);
+    let supervisor = installation.supervisor();
+    let handle = supervisor.service(&service());
+    let play = async {
+        loop {
+            let mut channel = peer.accept().await;
+            let _ = channel.handshake(&peer.hello, Role::Agent, PATIENCE).await;
+            let message = Message::TurnedAway { reason: "sixteen are enough".to_owned() };
+            let _ = channel.send(&message, vec![]).await;
+        }
+    };
+    let error = tokio::select! {
+        outcome = handle.ensure_shim() => outcome.unwrap_err(),
+        () = play => unreachable!("the peer plays for ever"),
+    };
+    assert!(error.to_string().contains("turned us away: sixteen are enough"), "{error}");
+    assert_eq!(installation.count("shim"), 0);
+}
+
 /// A request that a dying shim did not answer is sent to the next one, and only once more.
 #[tokio::test]
 async fn an_unanswered_request_is_sent_again_once() {
