@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         workers,
         max_connections: 10_000,
         access_log: std::env::var_os("ACCESS_LOG").is_some(),
+        limits: proxy::Limits::default(),
         log: Box::new(std::io::stderr()),
     };
     let proxy = proxy::Proxy::start(config).await?;

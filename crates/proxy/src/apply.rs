@@ -13,6 +13,7 @@ use crate::lastgood::{Saved, encode};
 use crate::service::{ServiceEntry, ServiceState};
 use crate::shared::Shared;
 use crate::table::{Table, validate};
+use crate::tracker::Phase;
 
 /// The only writer of the table in force and of the last-known-good file.
 pub(crate) struct Applier {
@@ -93,7 +94,10 @@ impl Applier {
             return refuse(reason);
         }
         let saved = Saved { revision, table };
-        if current.as_ref() != Some(&saved)
+        // The file is read by whoever comes next, which has come when we leave: it writes it.
+        let is_ours = self.shared.tracker.phase() == Phase::Serving;
+        if is_ours
+            && current.as_ref() != Some(&saved)
             && let Err(error) = self.write(saved.clone()).await
         {
             return refuse(error);

@@ -8,7 +8,7 @@ use tokio::net::tcp;
 use tokio::time::Instant;
 
 use crate::buffer::Buffer;
-use crate::limits::{BODY_BYTES_PER_SECOND, BODY_GRACE, REPLAY_BYTES, SEND_TIMEOUT};
+use crate::limits::{Limits, REPLAY_BYTES};
 use crate::tracker::Record;
 use crate::wait::{Stop, Timer, Watch, fill, write_both};
 
@@ -32,6 +32,7 @@ pub(crate) enum BodyFailure {
 /// One request's body.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
+    limits: Limits,
     decoder: BodyDecoder,
     length: BodyLength,
     limit_bytes: u64,
@@ -51,8 +52,9 @@ enum More {
 }
 
 impl RequestBody {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
+            limits,
             decoder: BodyDecoder::new(BodyLength::Length(0)),
             length: BodyLength::Length(0),
             limit_bytes: 0,
@@ -92,11 +94,6 @@ impl RequestBody {
     /// Returns whether all of it was read.
     pub(crate) fn is_complete(&self) -> bool {
         self.decoder.is_done()
-    }
-
-    /// Returns whether nothing of it has come yet.
-    pub(crate) fn is_unread(&self) -> bool {
-        self.received == 0
     }
 
     /// Returns whether all that was sent of it can be sent again.
@@ -199,8 +196,8 @@ impl RequestBody {
         patience: Option<Duration>,
     ) -> Result<More, BodyFailure> {
         let begun = Instant::now();
-        let earned = Duration::from_secs(self.received / BODY_BYTES_PER_SECOND);
-        let allowance = (BODY_GRACE + earned).saturating_sub(self.waited);
+        let earned = Duration::from_secs(self.received / self.limits.body_bytes_per_second.max(1));
+        let allowance = (self.limits.body_grace + earned).saturating_sub(self.waited);
         let wait = patience.map_or(allowance, |patience| patience.min(allowance));
         let Inbound { reader, buffer, timer } = inbound;
         let outcome = fill(reader, buffer, timer, begun + wait, &mut Watch::record(record)).await;
@@ -226,9 +223,8 @@ impl RequestBody {
         let mut timer = Timer::new();
         let mut ended = self.is_complete();
         loop {
-            let mut watch = Watch::record(record);
-            match write_both(&mut writer, &unsent, &[], &mut timer, SEND_TIMEOUT, &mut watch).await
-            {
+            let (patience, mut watch) = (self.limits.send, Watch::record(record));
+            match write_both(&mut writer, &unsent, &[], &mut timer, patience, &mut watch).await {
                 Ok(()) => {}
                 Err(Stop::Cut) => return Err(BodyFailure::Cut),
                 // It reads no more; whether it answers is the response timeout's business.

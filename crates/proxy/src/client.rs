@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::body::{Inbound, RequestBody};
 use crate::buffer::Buffer;
-use crate::limits::{CLIENT_IDLE, HEAD_TIMEOUT, LINGER, LINGER_BYTES, MAX_SPARE_BYTES};
+use crate::limits::{LINGER, LINGER_BYTES, MAX_SPARE_BYTES};
 use crate::outbound::Outbound;
 use crate::reason::Reason;
 use crate::request::Request;
@@ -90,15 +90,21 @@ pub(crate) async fn serve(
         std::task::Poll::Ready(())
     })
     .await;
+    let limits = origin.shared.limits;
     let (reader, writer) = stream.split();
     let mut connection = Connection {
         origin: &origin,
         record: &tracked.record,
         inbound: Inbound { reader, buffer: Buffer::default(), timer: Timer::new() },
-        outbound: Outbound { writer, bytes: Vec::new(), timer: Timer::new() },
+        outbound: Outbound {
+            writer,
+            bytes: Vec::new(),
+            timer: Timer::new(),
+            patience: limits.send,
+        },
         response: Buffer::default(),
         request: Request::new(),
-        body: RequestBody::new(),
+        body: RequestBody::new(limits),
     };
     let end = connection.run().await;
     drop(connection);
@@ -153,7 +159,7 @@ impl Connection<'_> {
         if self.inbound.buffer.is_empty() {
             self.wait_for_bytes().await?;
         }
-        let deadline = Instant::now() + HEAD_TIMEOUT;
+        let deadline = Instant::now() + self.origin.shared.limits.head;
         let mut scanner = HeadScanner::default();
         loop {
             match self.take_head(&mut scanner) {
@@ -177,7 +183,7 @@ impl Connection<'_> {
 
     /// Waits, without a buffer, until the client says something.
     async fn wait_for_bytes(&mut self) -> Result<(), Next> {
-        let deadline = Instant::now() + CLIENT_IDLE;
+        let deadline = Instant::now() + self.origin.shared.limits.client_idle;
         let Inbound { reader, buffer, timer } = &mut self.inbound;
         let (tracker, record) = (&self.origin.shared.tracker, self.record);
         let outcome = std::future::poll_fn(|context| {

@@ -117,9 +117,10 @@ impl EndpointState {
 
     /// Takes one of its places, or returns `None` when all are taken.
     pub(crate) fn claim(self: &Arc<Self>) -> Option<Claim> {
-        let before = self.in_flight.fetch_add(1, SeqCst);
-        let claim = Claim { endpoint: Arc::clone(self) };
-        (before < self.capacity.load(SeqCst)).then_some(claim)
+        let capacity = self.capacity.load(SeqCst);
+        let one_more = |in_flight| (in_flight < capacity).then_some(in_flight + 1);
+        self.in_flight.fetch_update(SeqCst, SeqCst, one_more).ok()?;
+        Some(Claim { endpoint: Arc::clone(self) })
     }
 
     /// Runs `send`, which must not wait, unless the endpoint was withdrawn.

@@ -1,9 +1,9 @@
-//! One attempt: a request sent to one endpoint, and what comes back until its head is known.
+//! One attempt: a request on its way to one endpoint.
 //!
 //! The first bytes leave within [`crate::endpoint::EndpointState::dispatch`]. Head and body go out
 //! in one call where the socket takes them, because what was sent in one small write is read whole
-//! or not at all. What the slot says is read even after it stopped reading: an early answer, or
-//! the shim's refusal, may be there.
+//! or not at all. What comes back is the business of [`crate::reply`]; it is waited for beside the
+//! rest of the body ([`Pump::beside`]), because a slot may answer before it has read all of it.
 
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
@@ -11,22 +11,16 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use control::shim::REFUSED_HEADER;
-use http1::{BodyLength, HeadScanner, HeaderSpace, ResponseError, encode_chunk, parse_response};
-use tokio::time::Instant;
+use http1::{BodyLength, encode_chunk};
 
 use crate::body::{BodyFailure, Inbound, RequestBody};
-use crate::buffer::Buffer;
 use crate::endpoint::{Claim, EndpointState};
-use crate::head::{Client, finish_request};
-use crate::limits::{MAX_INTERIM, ONE_READ_BYTES};
-use crate::outbound::Outbound;
+use crate::head::finish_request;
+use crate::limits::ONE_READ_BYTES;
 use crate::retry::Failure;
 use crate::tracker::Record;
-use crate::upstream::{DialError, Reader, Upstream, Writer, dial};
-use crate::wait::{Stop, Watch, fill};
+use crate::upstream::{DialError, Upstream, Writer, dial};
 
 /// A request's connection and how its first write went.
 #[derive(Debug)]
@@ -44,13 +38,15 @@ pub(crate) struct Sent {
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) failure: Failure,
+    /// Whether an interim response had come: the slot has read the request and begun to answer.
+    pub(crate) answered: bool,
     /// For the log.
     pub(crate) detail: String,
 }
 
 impl Failed {
     pub(crate) fn new(failure: Failure, detail: &dyn Display) -> Self {
-        Self { failure, detail: detail.to_string() }
+        Self { failure, answered: false, detail: detail.to_string() }
     }
 }
 
@@ -195,87 +191,6 @@ impl<'p> Pump<'p> {
     }
 }
 
-/// Why there is no response head.
-#[derive(Debug)]
-pub(crate) enum NoHead {
-    /// The slot.
-    Failed(Failed),
-    /// The client left, or the request was cut.
-    Stop(Stop),
-}
-
-impl From<Failed> for NoHead {
-    fn from(failed: Failed) -> Self {
-        Self::Failed(failed)
-    }
-}
-
-/// Waits until a whole response head is in `buffer`, passing on interim ones.
-///
-/// `timeout` begins when the request was sent: as long as `sent` is not set, a wait that is over
-/// begins anew. `watch_client` says whether the client's leaving ends the wait.
-#[allow(clippy::too_many_arguments)] // all of them are parts of one connection, borrowed apart
-pub(crate) async fn await_head(
-    reader: &mut Reader<'_>,
-    buffer: &mut Buffer,
-    outbound: &mut Outbound<'_>,
-    record: &Record,
-    client: Client,
-    timeout: Duration,
-    sent: &AtomicBool,
-    watch_client: bool,
-) -> Result<(), NoHead> {
-    let mut scanner = HeadScanner::default();
-    let mut interim = 0;
-    let mut was_sent = sent.load(Relaxed);
-    let mut deadline = Instant::now() + timeout;
-    loop {
-        match look(buffer, &mut scanner, client)? {
-            Looked::Final => return Ok(()),
-            Looked::Interim { status, length } => {
-                interim += 1;
-                if interim > MAX_INTERIM {
-                    let text = "too many interim responses";
-                    return Err(Failed::new(Failure::Garbage, &text).into());
-                }
-                // A 100 would answer an expectation that we have answered ourselves.
-                if status != 100 && client.is_11 {
-                    let head = &buffer.bytes()[..length];
-                    outbound.write(head, &[], record).await.map_err(NoHead::Stop)?;
-                }
-                buffer.consume(length);
-                scanner = HeadScanner::default();
-                continue;
-            }
-            Looked::Partial => {}
-        }
-        let Outbound { writer, timer, .. } = outbound;
-        let watched = watch_client.then(|| (*writer).as_ref());
-        let mut watch = Watch { record, client: watched };
-        match fill(reader, buffer, timer, deadline, &mut watch).await {
-            Ok(0) => return Err(ended(buffer).into()),
-            Ok(_) => {}
-            Err(Stop::Io(error)) => {
-                let failure = if buffer.is_empty() { Failure::Reset } else { Failure::Garbage };
-                return Err(Failed::new(failure, &error).into());
-            }
-            Err(Stop::Timeout) if !was_sent => {
-                was_sent = sent.load(Relaxed);
-                deadline = Instant::now() + timeout;
-            }
-            Err(Stop::Timeout) => {
-                return Err(Failed::new(Failure::Timeout, &"no answer in time").into());
-            }
-            Err(stop) => return Err(NoHead::Stop(stop)),
-        }
-    }
-}
-
-fn ended(buffer: &Buffer) -> Failed {
-    let failure = if buffer.is_empty() { Failure::Ended } else { Failure::Garbage };
-    Failed::new(failure, &"the connection ended")
-}
-
 impl Sent {
     /// Looks once more at how a connection ended: a slot that closed it without having read is no
     /// slot that read and gave up.
@@ -287,29 +202,4 @@ impl Sent {
             other => other,
         }
     }
-}
-
-enum Looked {
-    Partial,
-    Interim { status: u16, length: usize },
-    Final,
-}
-
-/// Looks at what has come of a head.
-fn look(buffer: &Buffer, scanner: &mut HeadScanner, client: Client) -> Result<Looked, Failed> {
-    let mut space = HeaderSpace::new();
-    let parsed = parse_response(buffer.bytes(), client.method(), scanner, &mut space);
-    let Some((response, length)) = parsed.map_err(garbage)? else { return Ok(Looked::Partial) };
-    let status = response.status();
-    if status == 503 && response.header(REFUSED_HEADER).is_some() {
-        return Err(Failed::new(Failure::Refused, &"the shim refused: the process is gone"));
-    }
-    if status < 200 && status != 101 {
-        return Ok(Looked::Interim { status, length });
-    }
-    Ok(Looked::Final)
-}
-
-fn garbage(error: ResponseError) -> Failed {
-    Failed::new(Failure::Garbage, &error)
 }

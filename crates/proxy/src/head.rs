@@ -194,6 +194,22 @@ pub(crate) fn write_response(
     head.end();
 }
 
+/// Appends an interim response for a client of HTTP/1.1: the slot's headers without those of one
+/// connection, and no framing, because no body follows.
+pub(crate) fn write_interim(out: &mut Vec<u8>, response: &Response<'_, '_>) {
+    let mut head = HeadWriter::response(out, response.status(), response.reason());
+    let connection = response.connection();
+    for header in response.headers() {
+        if !is_hop_by_hop(header.name)
+            && !is_said_by_us(header)
+            && !connection.names(response.headers(), header.name)
+        {
+            head.copy(header);
+        }
+    }
+    head.end();
+}
+
 fn is_said_by_us(header: Header<'_>) -> bool {
     header.is("x-request-id") || header.is("skep-reason") || header.is("skep-refused")
 }

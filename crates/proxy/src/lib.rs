@@ -26,7 +26,7 @@
 //!
 //! `process` and `run` start everything; `agent` and `apply` are the control side;
 //! `worker` accepts. One connection is `client`, one request `serve`, one attempt
-//! `exchange`, and its answer `relay`. `limits` has every bound.
+//! `exchange`, its answer `reply` and then `relay`. `limits` has every bound.
 
 mod agent;
 mod answer;
@@ -46,6 +46,7 @@ mod outbound;
 mod process;
 mod reason;
 mod relay;
+mod reply;
 mod request;
 mod retry;
 mod run;
@@ -60,6 +61,7 @@ mod wait;
 mod worker;
 
 pub use inherit::InheritError;
+pub use limits::Limits;
 pub use process::main;
 pub use reason::Reason;
 pub use run::{Config, Proxy, ProxyError, run};

@@ -2,6 +2,45 @@
 
 use std::time::Duration;
 
+/// What clients and slots may take of time and memory. Those of the product are the default; others
+/// are for whoever runs a proxy to see what happens when one is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From the first byte of a request's head to its end, all in all, so that a byte now and then
+    /// buys nothing.
+    pub head: Duration,
+    /// How long a connection without a request is kept.
+    pub client_idle: Duration,
+    /// How long a body may take before [`Self::body_bytes_per_second`] is asked of it.
+    pub body_grace: Duration,
+    /// What a client must send of a body on average; time in which we do not read does not count.
+    pub body_bytes_per_second: u64,
+    /// How long a client, or a slot, may take to make room for a single byte more.
+    pub send: Duration,
+    /// How long a response may pause between two bytes.
+    pub response_pause: Duration,
+    /// Request bytes held in memory by waiting requests, over all services.
+    pub held_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(15),
+            // nginx's default, above browsers' own habit.
+            client_idle: Duration::from_secs(75),
+            body_grace: Duration::from_secs(10),
+            // Slower than any line that a person would wait at.
+            body_bytes_per_second: 500,
+            send: Duration::from_secs(60),
+            // Event streams pause for minutes; a client that leaves ends them sooner.
+            response_pause: Duration::from_secs(3600),
+            // A thousand requests with all that can be sent again of them.
+            held_bytes: 64 << 20,
+        }
+    }
+}
+
 /// Request bodies up to this are read before they are sent, and can be sent again; what is longer
 /// streams. Enough for forms and API calls, small enough to hold a thousand of them.
 pub(crate) const REPLAY_BYTES: usize = 64 << 10;
@@ -14,27 +53,8 @@ pub(crate) const ONE_READ_BYTES: usize = 4 << 10;
 /// that is merely cut into packets, short enough for a client that waits for the answer.
 pub(crate) const STREAM_AFTER: Duration = Duration::from_millis(100);
 
-/// From the first byte of a head to its end, all in all, so that a byte now and then buys nothing.
-pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// How long a connection without a request is kept; nginx's default, above browsers' own habit.
-pub(crate) const CLIENT_IDLE: Duration = Duration::from_secs(75);
-
-/// How long a body may take before [`BODY_BYTES_PER_SECOND`] is asked of it.
-pub(crate) const BODY_GRACE: Duration = Duration::from_secs(10);
-
-/// What a client must send of a body on average; time in which we do not read does not count.
-pub(crate) const BODY_BYTES_PER_SECOND: u64 = 500;
-
-/// How long a client, or a slot, may take to make room for a single byte more.
-pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// How long a TCP connect on this machine may take.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long a response may pause between two bytes. Event streams pause for minutes; a client that
-/// leaves ends them sooner.
-pub(crate) const RESPONSE_IDLE: Duration = Duration::from_secs(3600);
 
 /// How long a tunnel is kept after one side has said that it sends no more.
 pub(crate) const TUNNEL_HALF_CLOSED: Duration = Duration::from_secs(60);
@@ -60,9 +80,6 @@ pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 /// … doubled up to this.
 pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_millis(250);
-
-/// Request bytes held in memory by waiting requests, over all services.
-pub(crate) const MAX_HELD_BYTES: usize = 64 << 20;
 
 /// What an answer that asks to come back says.
 pub(crate) const RETRY_AFTER_SECONDS: u64 = 2;

@@ -9,10 +9,22 @@ use report::{Failure, Kind};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::inherit;
-use crate::limits::{MAX_WORKERS, RESERVED_DESCRIPTORS};
+use crate::limits::{Limits, MAX_WORKERS, RESERVED_DESCRIPTORS};
 use crate::run::{Config, Proxy};
 
 const USAGE: &str = "usage: skep proxy --home DIR --installation ID [--access-log] [--workers N]";
+
+/// The status after `SIGTERM` or `SIGINT`, as a shell says it: 128 and 15.
+const TERMINATED: u8 = 143;
+
+/// Why a proxy ended in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The agent told it to leave.
+    Left,
+    /// A signal did.
+    Terminated,
+}
 
 /// The command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +53,8 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Arguments> {
 
 /// Runs the proxy with the arguments behind `skep proxy` and the descriptors that the shim passed:
 /// `slot`, the control socket, and public listeners named by their address. Ends with 0 when it
-/// was told to leave and nothing is left.
+/// was told to leave and nothing is left: its work is done. After a signal, which does the same
+/// sooner, it ends with [`TERMINATED`]: where the shim did not send it, it starts another.
 ///
 /// Must be called before the process opens anything: see [`crate::InheritError`].
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -49,7 +62,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return fail(&Failure::new(Kind::Usage, USAGE));
     };
     match start(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Left) => ExitCode::SUCCESS,
+        Ok(End::Terminated) => ExitCode::from(TERMINATED),
         Err(failure) => fail(&failure),
     }
 }
@@ -61,7 +75,7 @@ fn fail(failure: &Failure) -> ExitCode {
     ExitCode::from(failure.kind.exit_code())
 }
 
-fn start(arguments: Arguments) -> Result<(), Box<Failure>> {
+fn start(arguments: Arguments) -> Result<End, Box<Failure>> {
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Box::new(Failure::from_error(Kind::Failed, error))
     };
@@ -83,6 +97,7 @@ fn start(arguments: Arguments) -> Result<(), Box<Failure>> {
         workers: arguments.workers.unwrap_or(processors.min(MAX_WORKERS)).max(1),
         max_connections: raise_descriptor_limit(),
         access_log: arguments.access_log,
+        limits: Limits::default(),
         log: Box::new(io::stdout()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -92,16 +107,19 @@ fn start(arguments: Arguments) -> Result<(), Box<Failure>> {
     runtime.block_on(serve(config)).map_err(|error| failed(error.as_ref()))
 }
 
-async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(config: Config) -> Result<End, Box<dyn std::error::Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let proxy = Proxy::start(config).await?;
+    let mut end = End::Left;
     loop {
         tokio::select! {
-            () = proxy.left() => return Ok(()),
-            _ = terminate.recv() => proxy.close(),
-            _ = interrupt.recv() => proxy.close(),
+            () = proxy.left() => return Ok(end),
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
+        end = End::Terminated;
+        proxy.close();
     }
 }
 

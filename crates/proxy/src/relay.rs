@@ -4,12 +4,13 @@
 //! slot down and an event is not kept waiting for the next one. Chunks are decoded and made anew;
 //! trailers end here.
 
+use std::time::Duration;
+
 use http1::{BodyDecoder, HeadScanner, HeaderSpace, LAST_CHUNK, encode_chunk, parse_response};
 use tokio::time::Instant;
 
 use crate::buffer::Buffer;
 use crate::head::{Client, Framing, client_framing, write_response};
-use crate::limits::RESPONSE_IDLE;
 use crate::outbound::Outbound;
 use crate::tracker::Record;
 use crate::upstream::Reader;
@@ -69,13 +70,14 @@ pub(crate) fn plan(
     Some(plan)
 }
 
-/// Sends the head and the body as it comes, to its end.
+/// Sends the head and the body as it comes, to its end; the slot may pause for `pause`.
 pub(crate) async fn relay(
     plan: &mut Plan,
     reader: &mut Reader<'_>,
     buffer: &mut Buffer,
     outbound: &mut Outbound<'_>,
     record: &Record,
+    pause: Duration,
     watch_client: bool,
 ) -> Result<(), Broken> {
     loop {
@@ -86,7 +88,7 @@ pub(crate) async fn relay(
         let Outbound { writer, timer, .. } = outbound;
         let client = watch_client.then(|| (*writer).as_ref());
         let mut watch = Watch { record, client };
-        let deadline = Instant::now() + RESPONSE_IDLE;
+        let deadline = Instant::now() + pause;
         match fill(reader, buffer, timer, deadline, &mut watch).await {
             Ok(0) => {
                 let end = plan.decoder.end_of_connection();

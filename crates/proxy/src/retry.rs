@@ -11,6 +11,7 @@
 //! | reset, otherwise | no | again |
 //! | ended in order | no | once |
 //! | no answer in time, garbage | no | no |
+//! | any, after an interim response | no | no |
 //!
 //! A reset or an end costs one of [`MAX_RISKED`] tries; what was never executed costs none and is
 //! bounded by the hold.
@@ -50,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) idempotent: bool,
     /// All that was sent of it is still here.
     pub(crate) replayable: bool,
+    /// An interim response came: it was read, and part of an answer may be with the client.
+    pub(crate) answered: bool,
     /// It went out in one write of at most [`crate::limits::ONE_READ_BYTES`] on a unix socket.
     pub(crate) one_read: bool,
     /// Tries so far after which it may have been executed.
@@ -72,7 +75,7 @@ pub(crate) enum Decision {
 /// Decides.
 pub(crate) fn decide(failure: Failure, facts: Facts) -> Decision {
     let reason = reason(failure);
-    if !facts.replayable {
+    if !facts.replayable || facts.answered {
         return Decision::GiveUp(reason);
     }
     let may_risk = facts.risked < MAX_RISKED;
@@ -108,8 +111,14 @@ pub(crate) fn reason(failure: Failure) -> Reason {
 mod tests {
     use super::*;
 
-    const POST: Facts =
-        Facts { idempotent: false, replayable: true, one_read: false, risked: 0, ended: 0 };
+    const POST: Facts = Facts {
+        idempotent: false,
+        replayable: true,
+        answered: false,
+        one_read: false,
+        risked: 0,
+        ended: 0,
+    };
     const GET: Facts = Facts { idempotent: true, ..POST };
 
     #[test]
@@ -146,10 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_here_any_more_cannot_be_sent_again() {
+    fn what_is_not_here_any_more_or_was_partly_answered_is_not_sent_again() {
         for failure in [Failure::Unsent, Failure::Refused, Failure::Reset, Failure::Ended] {
             let gone = Facts { replayable: false, ..GET };
             assert_eq!(decide(failure, gone), Decision::GiveUp(reason(failure)));
+            let answered = Facts { answered: true, one_read: true, ..GET };
+            assert_eq!(decide(failure, answered), Decision::GiveUp(reason(failure)));
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::agent::{self, Control};
 use crate::apply::Applier;
 use crate::lastgood;
-use crate::limits::SWEEP;
+use crate::limits::{Limits, SWEEP};
 use crate::log::Log;
 use crate::shared::Shared;
 use crate::table::Table;
@@ -40,6 +40,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Whether every request is logged, or only those that the proxy answered itself.
     pub access_log: bool,
+    /// What clients and slots may take.
+    pub limits: Limits,
     /// Where log lines go.
     pub log: Box<dyn Write + Send>,
 }
@@ -98,6 +100,7 @@ impl Proxy {
             tracker: Arc::new(Tracker::default()),
             log,
             access_log: config.access_log,
+            limits: config.limits,
             held_bytes: AtomicUsize::new(0),
             places: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
             ended: Arc::new(Notify::new()),

@@ -7,12 +7,13 @@ use crate::answer::Answer;
 use crate::body::BodyFailure;
 use crate::client::{Connection, Next};
 use crate::endpoint::Claim;
-use crate::exchange::{NoHead, Pump, await_head, send};
+use crate::exchange::{Failed, Pump, send};
 use crate::hold::NoEndpoint;
 use crate::limits::{MAX_ATTEMPTS, MAX_RISKED};
 use crate::log::{RequestLine, now_ms};
 use crate::reason::Reason;
 use crate::relay::{Broken, plan, relay};
+use crate::reply::{HeadWait, NoHead};
 use crate::retry::{Decision, Facts, Failure, decide};
 use crate::service::ServiceEntry;
 use crate::tracker::Phase;
@@ -23,8 +24,8 @@ use crate::wait::{Stop, Watch};
 enum Attempt {
     /// The request is over.
     Over(Next),
-    /// Nothing was passed on; `one_read` as in [`Facts`].
-    Failed { failure: Failure, detail: String, one_read: bool },
+    /// No final response; `one_read` as in [`Facts`].
+    Failed { failed: Failed, one_read: bool },
     /// Nothing was passed on and nothing can be: answer this.
     Refuse { reason: Reason, detail: String },
     /// The client is gone.
@@ -40,7 +41,9 @@ impl Connection<'_> {
         if let Err(failure) = self.body.limit(entry.body_limit_bytes) {
             return self.body_failed(failure).await;
         }
-        if self.request.expects_continue && self.body.is_unread() {
+        // Whoever has begun to send does not wait for it (RFC 9110 §10.1.1).
+        let waits = !self.body.is_complete() && self.inbound.buffer.is_empty();
+        if self.request.expects_continue && waits {
             self.outbound.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             if self.outbound.flush(&[], self.record).await.is_err() {
                 return self.gone();
@@ -63,19 +66,20 @@ impl Connection<'_> {
             self.record.current().endpoint = Some(Arc::clone(&endpoint));
             self.request.journey.attempts += 1;
             let attempt = self.attempt(claim, &entry).await;
-            let (failure, detail, one_read) = match attempt {
+            let (Failed { failure, answered, detail }, one_read) = match attempt {
                 Attempt::Over(next) => return next,
                 Attempt::Gone => return self.gone(),
                 Attempt::Refuse { reason, detail } => {
                     return self.answer(reason.status(), reason, Some(&detail)).await;
                 }
-                Attempt::Failed { failure, detail, one_read } => (failure, detail, one_read),
+                Attempt::Failed { failed, one_read } => (failed, one_read),
             };
             self.response.release();
             let journey = &mut self.request.journey;
             let facts = Facts {
                 idempotent: self.request.idempotent,
                 replayable: self.body.is_replayable(),
+                answered,
                 one_read,
                 risked: journey.risked,
                 ended: journey.ended,
@@ -124,10 +128,7 @@ impl Connection<'_> {
             send(&claim, worker, &mut request.head, &self.body, request.upgrade, request.has_body);
         let mut sent = match sent.await {
             Ok(sent) => sent,
-            Err(failed) => {
-                let (failure, detail) = (failed.failure, failed.detail);
-                return Attempt::Failed { failure, detail, one_read: false };
-            }
+            Err(failed) => return Attempt::Failed { failed, one_read: false },
         };
         let (one_read, timeout) = (sent.one_read, entry.response_timeout);
         let unsent = std::mem::take(&mut sent.unsent);
@@ -138,15 +139,16 @@ impl Connection<'_> {
         let mut pump = Pump::new(unsent, body, inbound, writer, record, &was_sent);
         let (response, outbound) = (&mut self.response, &mut self.outbound);
 
-        let watch = may_watch && pump.is_idle();
-        let head =
-            await_head(&mut reader, response, outbound, record, client, timeout, &was_sent, watch);
-        match pump.beside(head).await {
+        let watch_client = may_watch && pump.is_idle();
+        let head = HeadWait { record, client, watch_client, timeout, sent: &was_sent };
+        match pump.beside(head.run(&mut reader, response, outbound)).await {
             Ok(Ok(())) => {}
-            Ok(Err(NoHead::Failed(failed))) => {
+            Ok(Err(NoHead::Failed(mut failed))) => {
                 drop(pump);
-                let (failure, detail) = (sent.explain_end(failed.failure), failed.detail);
-                return Attempt::Failed { failure, detail, one_read };
+                if !failed.answered {
+                    failed.failure = sent.explain_end(failed.failure);
+                }
+                return Attempt::Failed { failed, one_read };
             }
             Ok(Err(NoHead::Stop(Stop::Cut))) => {
                 return Attempt::Refuse { reason: Reason::CutAtDrain, detail: String::new() };
@@ -164,15 +166,16 @@ impl Connection<'_> {
         let plan =
             plan(response, &mut outbound.bytes, &request.id, client, may_keep, request.upgrade);
         let Some(mut plan) = plan else {
-            let detail = "an upgrade that nobody asked for".to_owned();
-            return Attempt::Failed { failure: Failure::Garbage, detail, one_read };
+            let failed = Failed::new(Failure::Garbage, &"an upgrade that nobody asked for");
+            return Attempt::Failed { failed, one_read };
         };
         if plan.status == 101 {
             drop(pump);
             return self.tunnel(claim, sent.upstream).await;
         }
         let watch = may_watch && pump.is_idle();
-        let outcome = relay(&mut plan, &mut reader, response, outbound, record, watch);
+        let pause = self.origin.shared.limits.response_pause;
+        let outcome = relay(&mut plan, &mut reader, response, outbound, record, pause, watch);
         let outcome = pump.beside(outcome).await;
         let whole = pump.sent_all;
         drop(pump);

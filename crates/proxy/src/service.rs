@@ -1,4 +1,16 @@
 //! One service across route tables: its counters and who waits for it.
+//!
+//! # How no place stays free while somebody waits for it
+//!
+//! Whoever waits first enters a queue, then looks once more, then sleeps ([`crate::hold`]); a place
+//! is given back first and then told of. So one of the two sees the other. There are two queues:
+//!
+//! - Who would take any place: of each place one is told, in the order of arrival. Who is told
+//!   finds the place, or it is taken already; who is told and leaves instead passes it on
+//!   ([`Notify::notify_one`]).
+//! - Who avoids an endpoint that has just failed it: all of them are told of each place, because
+//!   one who does not want it would keep the news from those who do. They are few: nobody avoids
+//!   anything for longer than a pause ([`crate::limits::RETRY_PAUSE_MAX`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
@@ -7,6 +19,7 @@ use std::time::Duration;
 use control::ServiceName;
 use control::proxy::ServiceCounters;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::endpoint::{Claim, EndpointState};
 
@@ -18,7 +31,10 @@ pub(crate) struct ServiceState {
     pub(crate) index: usize,
     pub(crate) counters: Counters,
     waiting: AtomicU32,
-    freed: Notify,
+    /// Where those wait who would take any place.
+    any_place: Notify,
+    /// Where those wait who avoid some.
+    other_place: Notify,
 }
 
 /// Counters of one service.
@@ -41,25 +57,29 @@ impl ServiceState {
             index,
             counters: Counters::default(),
             waiting: AtomicU32::new(0),
-            freed: Notify::new(),
+            any_place: Notify::new(),
+            other_place: Notify::new(),
         }
     }
 
-    /// Lets one waiting request look again.
+    /// Tells of a place that was given back.
     pub(crate) fn place_freed(&self) {
         if self.waiting.load(SeqCst) > 0 {
-            self.freed.notify_one();
+            self.any_place.notify_one();
+            self.other_place.notify_waiters();
         }
     }
 
     /// Lets all waiting requests look again.
     pub(crate) fn table_changed(&self) {
-        self.freed.notify_waiters();
+        self.any_place.notify_waiters();
+        self.other_place.notify_waiters();
     }
 
-    /// Returns what a waiting request waits for; must be enabled before it looks.
-    pub(crate) fn freed(&self) -> tokio::sync::futures::Notified<'_> {
-        self.freed.notified()
+    /// Returns what a waiting request waits for; must be enabled before it looks. `avoid` are the
+    /// endpoints that it would not take.
+    pub(crate) fn place(&self, avoid: &[Arc<EndpointState>]) -> Notified<'_> {
+        if avoid.is_empty() { self.any_place.notified() } else { self.other_place.notified() }
     }
 
     /// Joins those who wait, unless there are `most` already.

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::endpoint::{Claim, EndpointState};
+use crate::limits::Limits;
 use crate::log::Log;
 use crate::service::ServiceEntry;
 use crate::table::Table;
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) table: ArcSwap<Table>,
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) log: Log,
+    pub(crate) limits: Limits,
     /// Whether every request is logged.
     pub(crate) access_log: bool,
     /// Memory of waiting requests.

@@ -9,6 +9,8 @@
 //!   that stays silent, is a failure and never taken for an acknowledgement.
 //! - [`Router::drain`] returns when every live proxy has a revision without these endpoints and
 //!   nothing in flight on them, or when the limit is over; then what is left is cut and listed.
+//! - [`Router::serves`] returns when one proxy has the table in force and accepts on every listener,
+//!   [`Router::leave`] has another one end: between the two, nobody is refused and nothing is cut.
 //! - Revisions rise for ever: the upper half is the epoch, which the store raises at each start of
 //!   the agent, the lower half counts within it.
 //!
@@ -16,6 +18,7 @@
 //! nor with whether a slot is ready (see `deploy`).
 
 mod link;
+mod owner;
 mod router;
 mod section;
 mod table;

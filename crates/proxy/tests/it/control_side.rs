@@ -269,6 +269,58 @@ fn leaving_ends_when_the_last_request_does() {
 }
 
 #[test]
+fn a_successor_takes_over_without_a_gap() {
+    const CLIENTS: usize = 4;
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    let start = || {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        Rig::start_in(directory, "boot-1", Some(held.as_fd().try_clone_to_owned().unwrap()))
+    };
+    let old = start();
+    let app = Upstream::answering(&old.path("app"), "ok");
+    let mut leaving = old.route(vec![endpoint(0, &app.path)]);
+    let done = AtomicBool::new(false);
+    let answered = AtomicU64::new(0);
+    let sent = std::thread::scope(|scope| {
+        let clients = [(); CLIENTS].map(|()| {
+            scope.spawn(|| {
+                let mut client = crate::rig::Client::connect(address);
+                let mut sent = 0;
+                while !done.load(SeqCst) {
+                    let answer = client.post("pay");
+                    assert_eq!(answer.text(), "ok");
+                    sent += 1;
+                    answered.fetch_add(1, SeqCst);
+                    if answer.header("connection") == Some("close") {
+                        client = crate::rig::Client::connect(address);
+                    }
+                }
+                sent
+            })
+        });
+        let some_more = |what: &str| {
+            let before = answered.load(SeqCst);
+            until(what, || answered.load(SeqCst) > before + 20);
+        };
+        some_more("answers of the old one");
+        let new = start();
+        let mut agent = new.route(vec![endpoint(0, &app.path)]);
+        some_more("answers of both");
+        leaving.send(&Request::Leave {}, vec![]);
+        // Every client is told by an answer, and never by a connection that ends.
+        until("the old one has ended", || old.has_ended());
+        some_more("answers of the new one");
+        done.store(true, SeqCst);
+        let sent: usize = clients.map(|client| client.join().unwrap()).iter().sum();
+        until("all are counted", || agent.counters().in_flight == 0);
+        assert_eq!(agent.counters().proxy_errors, 0);
+        sent
+    });
+    assert_eq!(app.seen().len(), sent, "each was executed once");
+}
+
+#[test]
 fn a_killed_proxy_goes_on_from_its_file() {
     let rig = Rig::start();
     let app = Upstream::answering(&rig.path("app"), "ok");

@@ -8,7 +8,9 @@
 mod control_side;
 mod forwarding;
 mod holding;
+mod interim;
 mod malformed;
+mod patience;
 mod process;
 mod retries;
 mod rig;

@@ -1,8 +1,10 @@
 //! The proxy as a process, started the way a shim starts it.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use control::proxy::{Message, Request};
 
@@ -30,8 +32,23 @@ fn inheritable(fd: &impl std::os::fd::AsFd) -> OwnedFd {
     copy
 }
 
-#[test]
-fn it_takes_its_sockets_from_the_shim_and_ends_with_0() {
+/// A proxy's process with its sockets, which nobody else has.
+struct Started {
+    directory: tempfile::TempDir,
+    control: PathBuf,
+    address: SocketAddr,
+    child: Child,
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It has ended, unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start() -> Started {
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("proxy")).unwrap();
     let control_path = directory.path().join("control");
@@ -46,7 +63,7 @@ fn it_takes_its_sockets_from_the_shim_and_ends_with_0() {
         public_fd.as_raw_fd()
     );
     let names = format!("slot:{}", control::shim::encode_listener_name(&address.to_string()));
-    let mut child = Command::new("bash")
+    let child = Command::new("bash")
         .args(["-c", &script, "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "process::entry", "--nocapture"])
@@ -57,20 +74,36 @@ fn it_takes_its_sockets_from_the_shim_and_ends_with_0() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    drop((control, public, control_fd, public_fd));
+    Started { directory, control: control_path, address, child }
+}
 
-    let app = Upstream::answering(&directory.path().join("app"), "ok");
+#[test]
+fn it_takes_its_sockets_from_the_shim_and_ends_with_0() {
+    let mut started = start();
+    let address = started.address;
+    let app = Upstream::answering(&started.directory.path().join("app"), "ok");
     let mut routes = table(vec![endpoint(0, &app.path)]);
     routes.routes[0].listener = address.to_string();
     // Its boot is the machine's; ours is only said in the hello.
-    let mut agent = Agent::connect(&control_path);
+    let mut agent = Agent::connect(&started.control);
     let Message::State { listeners, pid, .. } = agent.receive() else { panic!("no state") };
-    assert_eq!((listeners, pid), (vec![address.to_string()], child.id()));
+    assert_eq!((listeners, pid), (vec![address.to_string()], started.child.id()));
     agent.apply(1, routes);
-    assert!(directory.path().join("proxy/routes").is_file());
+    assert!(started.directory.path().join("proxy/routes").is_file());
     let mut client = Client::connect(address);
     assert_eq!(client.get("/").text(), "ok");
     agent.send(&Request::Leave {}, vec![]);
     drop(client);
-    assert!(child.wait().unwrap().success());
+    assert!(started.child.wait().unwrap().success());
+}
+
+#[test]
+fn after_a_signal_it_does_not_end_with_0_so_that_its_shim_starts_another() {
+    let mut started = start();
+    let mut agent = Agent::connect(&started.control);
+    assert!(matches!(agent.receive(), Message::State { .. }));
+    let process = rustix::process::Pid::from_child(&started.child);
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    let status = started.child.wait().unwrap();
+    assert!(status.code().is_some_and(|code| code != 0), "{status}");
 }

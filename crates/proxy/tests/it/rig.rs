@@ -44,7 +44,12 @@ impl Write for Sink {
 
 impl Rig {
     pub(crate) fn start() -> Self {
-        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), "boot-1", None)
+        Self::start_with(proxy::Limits::default())
+    }
+
+    /// Starts a proxy with limits that a test can reach.
+    pub(crate) fn start_with(limits: proxy::Limits) -> Self {
+        Self::launch(Arc::new(tempfile::tempdir().unwrap()), "boot-1", None, limits)
     }
 
     /// Starts a proxy in a directory where another may have been, on its listener if given.
@@ -52,6 +57,15 @@ impl Rig {
         directory: Arc<tempfile::TempDir>,
         boot_id: &str,
         listener: Option<OwnedFd>,
+    ) -> Self {
+        Self::launch(directory, boot_id, listener, proxy::Limits::default())
+    }
+
+    fn launch(
+        directory: Arc<tempfile::TempDir>,
+        boot_id: &str,
+        listener: Option<OwnedFd>,
+        limits: proxy::Limits,
     ) -> Self {
         let listener = match listener {
             Some(fd) => TcpListener::from(fd),
@@ -70,6 +84,7 @@ impl Rig {
             workers: 2,
             max_connections: 512,
             access_log: true,
+            limits,
             log: Box::new(Sink(Arc::clone(&log))),
         };
         let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -105,6 +120,12 @@ impl Rig {
 
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address)
+    }
+
+    /// Returns the details that the log has of requests with this reason.
+    pub(crate) fn details(&self, reason: &str, count: usize) -> Vec<String> {
+        let lines = self.wait_for_log(reason, count);
+        lines.iter().map(|line| line["detail"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// Waits until so many requests with this reason are in the log; returns their lines.

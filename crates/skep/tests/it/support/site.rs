@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use api::{DeployEvent, Overview, ProcessRow, SlotPhase, StepName};
@@ -49,7 +49,12 @@ impl Site {
     /// Writes the app and serves it.
     #[track_caller]
     pub(crate) fn new(owner: Owner, app: LedgerApp) -> Self {
-        let binary = env!("CARGO_BIN_EXE_skep");
+        Self::with_program(owner, app, Path::new(env!("CARGO_BIN_EXE_skep")))
+    }
+
+    /// Does so with another `skep`.
+    #[track_caller]
+    pub(crate) fn with_program(owner: Owner, app: LedgerApp, binary: &Path) -> Self {
         let is_root = rustix::process::geteuid().is_root();
         let home = match owner {
             Owner::Ordinary if is_root => TempHome::of_user(binary, NOBODY, NOBODY),
@@ -91,6 +96,11 @@ impl Site {
             Ok(value) => value,
             Err(error) => panic!("{error} in the answer to {arguments:?}:\n{output}"),
         }
+    }
+
+    /// Returns the app's address.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.port.address()
     }
 
     /// Returns a load on the app's address, not started.
