@@ -23,7 +23,6 @@ mod name;
 mod problem;
 pub mod procfile;
 pub mod profile;
-pub mod quantity;
 mod reader;
 pub mod reference;
 pub mod schema;

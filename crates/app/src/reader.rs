@@ -10,7 +10,7 @@ use report::did_you_mean;
 use toml_edit::{Item, TableLike};
 
 use crate::problem::{Problems, Show};
-use crate::quantity::{QuantityError, duration_text, parse_duration, parse_signal, parse_size};
+use report::quantity::{QuantityError, duration_text, parse_duration, parse_signal, parse_size};
 use crate::schema::{Key, Kind, MAX_ENTRIES, MAX_TEXT_BYTES};
 
 /// Where something stands in the text.

@@ -351,7 +351,7 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantity::{parse_duration, parse_size};
+    use report::quantity::{parse_duration, parse_size};
 
     #[test]
     fn every_default_is_a_value_of_its_kind() {

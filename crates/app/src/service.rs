@@ -10,7 +10,7 @@ use crate::layout::Layout;
 use crate::model::{Command, Listen, Ready, Restart, Service};
 use crate::problem::{Problems, Show};
 use crate::profile::{self, Connections, Listens, Recognised};
-use crate::quantity::{QuantityError, parse_duration};
+use report::quantity::{QuantityError, parse_duration};
 use crate::reader::{Section, Span, is_plain, key_span};
 
 /// The service that listens where nothing else is known about it.

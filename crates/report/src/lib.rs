@@ -10,6 +10,7 @@
 
 mod exit;
 mod failure;
+pub mod quantity;
 mod secret;
 mod source;
 
