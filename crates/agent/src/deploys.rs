@@ -1,46 +1,67 @@
 //! One deploy an app at a time; the newest waiting one replaces older waiting ones.
-
-use std::collections::BTreeMap;
+//!
+//! A request is in the store before it is acknowledged, and from then on it is carried out or ended:
+//! the next agent finds what waits ([`Agent::hold`]) and what was going on ([`Agent::resume`]). A
+//! deploy whose end cannot be written stays the app's deploy that is going on until it can be
+//! ([`Agent::record_end`]): nothing else begins, and nobody is told otherwise.
 
 use api::{DeployEvent, DeployId, DeployKind, DeployRequest, DeployStarted};
 use deploy::executor::{self, Signals};
-use deploy::records::{DeployRecord, End, Intent, Phase};
-use deploy::{BuildCancel, Executor, Feed};
+use deploy::records::{DeployRecord, End, Intent, Phase, Session};
+use deploy::{BuildCancel, Caller, DeployError, Executor, Feed};
 use report::{Failure, Kind};
 use tokio::sync::watch;
 
-use crate::registry::{Cancelled, MAX_WAITING, Running, Waiting};
-use crate::state::Agent;
+use crate::registry::{Running, Waiting};
+use crate::sessions::Lease;
+use crate::state::{Agent, Concern, RETRY_PAUSE};
 
 impl Agent {
     /// Takes on a request: it runs now, or waits for its turn.
     pub(crate) fn submit(&self, request: DeployRequest) -> Result<DeployStarted, Failure> {
+        let (record, caller) = self.asked(request)?;
+        self.enqueue(record, &caller)
+    }
+
+    /// Takes on the deploy of a foreground session, and holds it.
+    pub(crate) fn open_session(
+        &self,
+        request: DeployRequest,
+        id: &str,
+    ) -> Result<(Lease, Feed), Failure> {
+        crate::sessions::check_id(id)?;
+        if self.inner.registry.session(id).is_some() {
+            return Err(Failure::new(Kind::Exists, "there is a session of this id already"));
+        }
+        let (mut record, caller) = self.asked(request)?;
+        let session = Session {
+            id: id.to_owned(),
+            deploy: record.id.clone(),
+            boot_id: record.boot_id.clone(),
+            who: record.who.clone(),
+        };
+        record.session = Some(session.clone());
+        self.enqueue(record.clone(), &caller)?;
+        self.inner.registry.enter(&record.app, &session);
+        self.attach(id)
+    }
+
+    /// Returns what was asked for as a record that is nowhere yet.
+    fn asked(&self, request: DeployRequest) -> Result<(DeployRecord, Caller), Failure> {
         let app = Self::app_of(&request)?;
         let journal = self.node().journal();
         if !matches!(request.kind, DeployKind::Deploy { .. }) {
             self.app(&app)?;
         }
-        let intent = match request.kind {
-            DeployKind::Deploy { directory, force } => Intent::Deploy { directory, force },
-            DeployKind::Rollback { to } => Intent::Rollback { to },
-            DeployKind::Restart { service } => Intent::Restart { service },
-            DeployKind::Stop { service } => Intent::Stop { service },
-            DeployKind::Start { service } => Intent::Start { service },
-            DeployKind::Scale { targets } => Intent::Scale { targets },
-            DeployKind::Environment { .. } => {
-                let text = "variables are changed at their own path";
-                return Err(Failure::new(Kind::Usage, text));
-            }
+        let Some(intent) = Intent::asked(&request.kind) else {
+            let text = "variables are changed at their own path";
+            return Err(Failure::new(Kind::Usage, text));
         };
         let listener = request.listen.as_deref().map(executor::parse_listener).transpose()?;
         let id = format!("d{}", journal.count("deploy")?);
         let mut record = self.record(id, &app, intent, &request.who);
         record.listener = listener.map(|address| address.to_string());
-        self.enqueue(Waiting {
-            record,
-            feed: Feed::default(),
-            build_environment: request.build_environment,
-        })
+        Ok((record, Caller::new(&request.build_environment, request.shell)))
     }
 
     pub(crate) fn record(&self, id: String, app: &str, intent: Intent, who: &str) -> DeployRecord {
@@ -52,6 +73,7 @@ impl Agent {
             at: deploy::node::now(),
             boot_id: self.node().boot_id.clone(),
             phase: Phase::Queued,
+            session: None,
             from: None,
             release: None,
             from_listener: None,
@@ -84,79 +106,53 @@ impl Agent {
         }
     }
 
-    pub(crate) fn enqueue(&self, waiting: Waiting) -> Result<DeployStarted, Failure> {
-        let app = waiting.record.app.clone();
-        let id = waiting.record.id.clone();
-        let feed = waiting.feed.clone();
+    /// Writes a request, together with the end of those that it takes the place of, and begins it if
+    /// nothing else is going on.
+    pub(crate) fn enqueue(
+        &self,
+        record: DeployRecord,
+        caller: &Caller,
+    ) -> Result<DeployStarted, Failure> {
+        let node = self.node();
+        let (app, id) = (record.app.clone(), record.id.clone());
+        let sealed = caller.seal(&node.key, &app, &id).map_err(DeployError::from)?;
+        let feed = Feed::default();
         let superseded = self.inner.registry.with(&app, |queue| {
-            let is_deploy = |intent: &Intent| matches!(intent, Intent::Deploy { .. });
-            let stays = queue.waiting.iter().filter(|other| {
-                !(is_deploy(&waiting.record.intent) && is_deploy(&other.record.intent))
-            });
-            let stays = stays.count();
-            // Before anything is taken out of the queue: a refused request replaces nobody.
-            if stays >= MAX_WAITING {
-                return Err(stays);
+            // Before anything is changed: a refused request replaces nobody.
+            let older = queue.admit(&record)?;
+            node.journal().wait(&record, sealed, &older)?;
+            let behind = match &queue.running {
+                Some(running) => {
+                    running.hurry.send_replace(true);
+                    Some(format!("behind {}", running.id))
+                }
+                None => queue.is_held.then(|| BEHIND_THE_AGENT.to_owned()),
+            };
+            if let Some(behind) = behind {
+                feed.step(api::StepName::Queue, api::StepState::Running, behind);
             }
-            let mut superseded = Vec::new();
-            if is_deploy(&waiting.record.intent) {
-                let (older, kept) = std::mem::take(&mut queue.waiting)
-                    .into_iter()
-                    .partition(|other| is_deploy(&other.record.intent));
-                superseded = Vec::from(older);
-                queue.waiting = kept;
-            }
-            if let Some(running) = &queue.running {
-                running.hurry.send_replace(true);
-                feed.step(
-                    api::StepName::Queue,
-                    api::StepState::Running,
-                    format!("behind {}", running.id),
-                );
-            } else if queue.is_taken_over {
-                feed.step(
-                    api::StepName::Queue,
-                    api::StepState::Running,
-                    "behind the agent's own start",
-                );
-            }
-            queue.waiting.push_back(waiting);
-            Ok(superseded)
-        });
-        let superseded = superseded.map_err(|count| {
-            Failure::new(Kind::Locked, format!("{count} requests wait for {app} already"))
-                .hint(format!("skep ps {app}"))
+            let superseded = queue.take(&older);
+            queue.waiting.push_back(Waiting { record, feed: feed.clone() });
+            Ok::<_, Failure>(superseded)
         })?;
         self.inner.registry.keep(&id, feed);
         for older in superseded {
-            self.end_unbegun(&older, End::Superseded, "superseded");
+            tell_end(&older, &End::Superseded);
         }
         self.next(&app);
         Ok(DeployStarted { id: Some(DeployId(id)), app, message: None })
     }
 
-    fn end_unbegun(&self, waiting: &Waiting, end: End, state: &str) {
-        let failure = match end {
-            End::Superseded => {
-                Some(Failure::new(Kind::Locked, "a newer deploy of this app took its place"))
-            }
-            _ => Some(Failure::new(Kind::Interrupted, "cancelled before it began")),
-        };
-        if let Err(error) = self.node().journal().end(&waiting.record, end) {
-            tracing::error!(%error, "failed to record a deploy's end");
-        }
-        let deploy = executor::summary(&waiting.record, None, state);
-        waiting.feed.push(DeployEvent::Ended { deploy, failure });
-    }
-
     /// Begins the next deploy of an app if none is going on.
     fn next(&self, app: &str) {
         let begun = self.inner.registry.with(app, |queue| {
-            if queue.running.is_some() || queue.is_taken_over {
+            if queue.running.is_some() || queue.is_held {
                 return None;
             }
             let waiting = queue.waiting.pop_front()?;
             let signals = signals(&waiting.record.id).map(|(running, signals)| {
+                // Others wait behind it already.
+                running.hurry.send_replace(!queue.waiting.is_empty());
                 queue.running = Some(running);
                 signals
             });
@@ -166,68 +162,153 @@ impl Agent {
         if waiting.feed.has_step() {
             waiting.feed.step(api::StepName::Queue, api::StepState::Done, "");
         }
+        let record = &waiting.record;
+        let ended =
+            record.session.as_ref().filter(|_| matches!(record.intent, Intent::Stop { .. }));
+        if ended.is_some_and(|session| !self.is_of_session(app, session)) {
+            // What serves is somebody else's by now.
+            self.end_unbegun(waiting, End::Done);
+            return;
+        }
         let begun = signals.and_then(|signals| {
-            self.node().journal().begin(&waiting.record)?;
+            self.node().journal().begin(record)?;
             Ok(signals)
         });
         match begun {
             Ok(signals) => self.spawn(waiting, signals),
-            Err(failure) => {
-                let deploy = executor::summary(&waiting.record, None, "failed");
-                waiting.feed.push(DeployEvent::Ended { deploy, failure: Some(failure) });
-                self.inner.registry.with(app, |queue| queue.running = None);
-                self.next(app);
-            }
+            Err(failure) => self.end_unbegun(waiting, End::Failed(Box::new(failure))),
         }
+    }
+
+    /// Ends a deploy whose turn had come, and goes on with the next one when that is written.
+    fn end_unbegun(&self, waiting: Waiting, end: End) {
+        let agent = self.clone();
+        tokio::spawn(async move {
+            let record = &waiting.record;
+            let write = || agent.node().journal().end(record, end.clone()).map(drop);
+            agent.record_end(&record.app, write).await;
+            tell_end(&waiting, &end);
+            agent.go_on(&record.app);
+        });
+    }
+
+    /// Writes a deploy's end, however long it takes until the store can be written to.
+    pub(crate) async fn record_end(&self, app: &str, write: impl Fn() -> Result<(), DeployError>) {
+        let concern = Concern::Record(app.to_owned());
+        while let Err(error) = write() {
+            let failure = Failure::from(error);
+            let text = format!("{app}: the end of its deploy could not be written: {failure}");
+            self.problem(concern.clone(), Some(text));
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        self.problem(concern, None);
+    }
+
+    /// Tells whoever watches a deploy how it ended.
+    pub(crate) fn tell_end(&self, record: &DeployRecord, end: &End) {
+        if let Some(feed) = self.inner.registry.feed(&record.id) {
+            tell_end(&Waiting { record: record.clone(), feed }, end);
+        }
+    }
+
+    fn go_on(&self, app: &str) {
+        self.inner.registry.with(app, |queue| queue.running = None);
+        self.next(app);
     }
 
     fn spawn(&self, waiting: Waiting, signals: Signals) {
         let agent = self.clone();
-        let app = waiting.record.app.clone();
-        let executor = Executor::new(
-            self.node().clone(),
-            self.inner.readiness.clone(),
-            waiting.record,
-            waiting.feed,
-            signals,
-            waiting.build_environment,
-        );
+        let Waiting { record, feed } = waiting;
+        let (app, id) = (record.app.clone(), record.id.clone());
         tokio::spawn(async move {
             // In a task of its own, so that a defect in it does not block the app's queue for ever.
-            let about = format!("deploy {app}");
-            match tokio::spawn(executor.run()).await {
-                // Something could not be ended or put back: once more, with what the store wants.
-                Ok(End::Failed(failure))
-                    if matches!(failure.kind, Kind::Leftovers | Kind::Partial) =>
-                {
-                    let repaired = crate::start::put_in_order(&agent, &app).await;
-                    let trouble = repaired.err().map(|error| Failure::from(error).to_string());
-                    agent.problem(&about, trouble);
+            let run = agent.clone().run(record, feed.clone(), signals);
+            let end = match tokio::spawn(run).await {
+                Ok(end) => end,
+                Err(error) => {
+                    let failure =
+                        Failure::new(Kind::Leftovers, "a deploy broke: a defect of Skep's")
+                            .cause(error.to_string())
+                            .hint("skep logs skep/agent");
+                    End::Failed(Box::new(failure))
                 }
-                Ok(_) => agent.problem(&about, None),
-                Err(error) => agent.problem(&about, Some(format!("a deploy broke: {error}"))),
+            };
+            // Usually it is written; then this writes nothing.
+            let journal = || agent.node().journal();
+            agent.record_end(&app, || journal().end_left(&app, &id, &end)).await;
+            if let (false, Ok(Some(record))) = (feed.is_over(), journal().ended(&id)) {
+                tell_end(&Waiting { record, feed }, &end);
             }
-            agent.inner.registry.with(&app, |queue| queue.running = None);
-            agent.next(&app);
+            match &end {
+                // Something could not be ended or put back: once more, with what the store wants.
+                End::Failed(failure) if matches!(failure.kind, Kind::Leftovers | Kind::Partial) => {
+                    crate::order::put_in_order(&agent, &app).await;
+                }
+                End::Done => agent.is_well(&app),
+                End::Failed(_) | End::Cancelled | End::Superseded => {}
+            }
+            agent.go_on(&app);
         });
     }
 
-    /// Keeps what is asked for an app waiting while the agent takes it over: what ends slots that
-    /// no record names must not meet a deploy that starts some. Whoever watched the deploy that was
-    /// going on may attach to it from now on.
-    pub(crate) fn hold(&self, app: &str, going_on: Option<&DeployRecord>) {
+    /// Carries out a deploy that has begun.
+    async fn run(self, record: DeployRecord, feed: Feed, signals: Signals) -> End {
+        let node = self.node();
+        let caller = match node.journal().caller(&node.key, &record.app, &record.id) {
+            Ok(caller) => caller,
+            // Without it a build may get something else than its caller saw.
+            Err(error) if record.phase < Phase::Check => {
+                return End::Failed(Box::new(Failure::from(error)));
+            }
+            Err(_) => Caller::default(),
+        };
+        let readiness = self.inner.readiness.clone();
+        Executor::new(node.clone(), readiness, record, feed, signals, caller).run().await
+    }
+
+    /// Keeps what is asked for an app waiting while the agent puts it in order: what ends slots that
+    /// no record names must not meet a deploy that starts some.
+    pub(crate) fn hold(&self, app: &str) {
+        self.inner.registry.with(app, |queue| queue.is_held = true);
+    }
+
+    /// Ends [`Agent::hold`].
+    pub(crate) fn let_go(&self, app: &str) {
+        self.inner.registry.with(app, |queue| queue.is_held = false);
+        self.next(app);
+    }
+
+    /// Queues what waited when the agent before this one went. Whoever watched that, or the deploy
+    /// that was going on, may attach to it from now on.
+    ///
+    /// What waits does so over a restart of the machine too: nothing was done for it yet, and nobody
+    /// was told that it is not done. Only a session's deploy ends, with the session.
+    pub(crate) fn reload(
+        &self,
+        going_on: Option<&DeployRecord>,
+        waiting: Vec<DeployRecord>,
+    ) -> Result<(), DeployError> {
         if let Some(record) = going_on {
             let feed = Feed::default();
             feed.notice("the agent was restarted in the middle of this deploy");
             self.inner.registry.keep(&record.id, feed);
         }
-        self.inner.registry.set_taken_over(app, true);
-    }
-
-    /// Ends [`Agent::hold`].
-    pub(crate) fn let_go(&self, app: &str) {
-        self.inner.registry.set_taken_over(app, false);
-        self.next(app);
+        for record in waiting {
+            let session = record.session.as_ref();
+            if session.is_some_and(|session| session.boot_id != self.node().boot_id) {
+                self.node().journal().end(&record, End::Cancelled)?;
+                continue;
+            }
+            let feed = Feed::default();
+            feed.notice("the agent was restarted while this waited");
+            feed.step(api::StepName::Queue, api::StepState::Running, BEHIND_THE_AGENT);
+            self.inner.registry.keep(&record.id, feed.clone());
+            let app = record.app.clone();
+            self.inner.registry.with(&app, |queue| {
+                queue.waiting.push_back(Waiting { record, feed });
+            });
+        }
+        Ok(())
     }
 
     /// Returns what is told of a deploy; of one that ended before this agent began, its end.
@@ -236,20 +317,9 @@ impl Agent {
             return Ok(Some(feed));
         }
         let Some(record) = self.node().journal().ended(id)? else { return Ok(None) };
-        let (state, failure) = match record.end.clone() {
-            None | Some(End::Done) => ("done", None),
-            Some(End::Failed(failure)) => ("failed", Some(*failure)),
-            Some(End::Cancelled) => {
-                ("cancelled", Some(Failure::new(Kind::Interrupted, "it was cancelled")))
-            }
-            Some(End::Superseded) => {
-                let text = "a newer deploy of this app took its place";
-                ("superseded", Some(Failure::new(Kind::Locked, text)))
-            }
-        };
         let feed = Feed::default();
-        let deploy = executor::summary(&record, None, state);
-        feed.push(DeployEvent::Ended { deploy, failure });
+        let end = record.end.clone().unwrap_or(End::Done);
+        tell_end(&Waiting { record, feed: feed.clone() }, &end);
         Ok(Some(feed))
     }
 
@@ -258,57 +328,96 @@ impl Agent {
         let (running, signals) = signals(&record.id)?;
         let feed = self.inner.registry.feed(&record.id).unwrap_or_default();
         feed.notice("it goes on where it was");
-        self.inner.registry.with(&record.app, |queue| queue.running = Some(running));
-        let build_environment = BTreeMap::new();
-        self.spawn(Waiting { record, feed, build_environment }, signals);
+        self.inner.registry.with(&record.app, |queue| {
+            running.hurry.send_replace(!queue.waiting.is_empty());
+            queue.running = Some(running);
+        });
+        self.spawn(Waiting { record, feed }, signals);
         Ok(())
     }
 
     /// Cancels a deploy before its switch.
     pub(crate) fn cancel(&self, id: &str) -> Result<(), Failure> {
-        let journal = self.node().journal();
-        for app in journal.apps()? {
-            let deploy = journal.deploy(&app.name)?;
+        let (journal, registry) = (self.node().journal(), &self.inner.registry);
+        // Where it waits, unless it has begun meanwhile.
+        if let Some(app) = registry.app_of_waiting(id)
+            && let Some(waiting) = self.withdraw(&app, id)?
+        {
+            tell_end(&waiting, &End::Cancelled);
+            return Ok(());
+        }
+        for app in journal.deploying()? {
+            let deploy = journal.deploy(&app)?;
             if deploy.is_some_and(|deploy| deploy.id == id && deploy.phase >= Phase::Switch) {
                 let text = "the new release serves already: it cannot be cancelled any more";
-                return Err(
-                    Failure::new(Kind::Locked, text).hint(format!("skep rollback {}", app.name))
-                );
+                return Err(Failure::new(Kind::Locked, text).hint(format!("skep rollback {app}")));
             }
         }
-        match self.inner.registry.cancel(id) {
-            Some(Cancelled::Running) => Ok(()),
-            Some(Cancelled::Waiting(waiting)) => {
-                self.end_unbegun(&waiting, End::Cancelled, "cancelled");
-                Ok(())
+        match registry.cancel(id) {
+            true => Ok(()),
+            false => Err(Failure::new(Kind::Usage, format!("no deploy `{id}` is going on"))),
+        }
+    }
+
+    /// Takes a waiting deploy out of its queue and writes that it was cancelled.
+    fn withdraw(&self, app: &str, id: &str) -> Result<Option<Waiting>, Failure> {
+        self.inner.registry.with(app, |queue| {
+            let found = queue.waiting.iter().map(|waiting| &waiting.record);
+            let Some(record) = found.clone().find(|record| record.id == id).cloned() else {
+                return Ok(None);
+            };
+            self.node().journal().end(&record, End::Cancelled)?;
+            Ok(queue.take(&[record]).pop())
+        })
+    }
+
+    /// Cancels everything that waits for an app or is going on, and waits until it is over. What has
+    /// switched goes on to its end, in a hurry.
+    pub(crate) async fn clear(&self, app: &str) -> Result<(), Failure> {
+        let registry = &self.inner.registry;
+        registry.not_held(app).await;
+        let waiting = registry.with(app, |queue| {
+            if let Some(running) = &queue.running {
+                running.hurry.send_replace(true);
             }
-            None => Err(Failure::new(Kind::Usage, format!("no deploy `{id}` is going on"))),
+            queue.waiting.iter().map(|waiting| waiting.record.id.clone()).collect::<Vec<_>>()
+        });
+        for id in waiting.into_iter().chain(registry.running(app)) {
+            match self.cancel(&id) {
+                // Too late to be cancelled, or over.
+                Err(failure) if !matches!(failure.kind, Kind::Locked | Kind::Usage) => {
+                    return Err(failure);
+                }
+                _ => {}
+            }
         }
+        registry.idle(app).await;
+        Ok(())
     }
+}
 
-    /// Returns whether what an app serves was made by this deploy.
-    pub(crate) fn made_what_serves(&self, app: &str, id: &str) -> bool {
-        let ended = self.node().journal().ended(id).ok().flatten();
-        let made = ended.filter(|record| record.end == Some(End::Done));
-        let made = made.and_then(|record| record.release);
-        let serving = self.app(app).ok().and_then(|app| app.serving);
-        made.is_some() && made == serving.map(|serving| serving.release)
-    }
+/// Why something waits that no other deploy is in the way of.
+const BEHIND_THE_AGENT: &str = "until the agent has put the app in order";
 
-    /// Returns whether nothing of an app is to run.
-    pub(crate) fn is_down(&self, app: &str) -> bool {
-        let serving = self.app(app).ok().and_then(|app| app.serving);
-        serving.is_none_or(|serving| serving.services.values().all(|found| found.stopped))
-    }
-
-    /// Waits for the end of a deploy.
-    pub(crate) async fn ended(&self, id: &str) {
-        let Some(feed) = self.inner.registry.feed(id) else { return };
-        let mut seen = 0;
-        while !feed.is_over() {
-            seen += feed.after(seen).await.len();
+/// Tells whoever watches a deploy how it ended.
+fn tell_end(deploy: &Waiting, end: &End) {
+    let (state, failure) = match end {
+        End::Done => ("done", None),
+        End::Failed(failure) => ("failed", Some((**failure).clone())),
+        End::Cancelled => {
+            let text = match deploy.record.phase {
+                Phase::Queued => "cancelled before it began",
+                _ => "it was cancelled",
+            };
+            ("cancelled", Some(Failure::new(Kind::Interrupted, text)))
         }
-    }
+        End::Superseded => {
+            let text = "a newer deploy of this app took its place";
+            ("superseded", Some(Failure::new(Kind::Locked, text)))
+        }
+    };
+    let summary = executor::summary(&deploy.record, None, state);
+    deploy.feed.push(DeployEvent::Ended { deploy: summary, failure });
 }
 
 fn signals(id: &str) -> Result<(Running, Signals), Failure> {

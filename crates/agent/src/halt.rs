@@ -17,7 +17,7 @@ impl Agent {
     /// Stops every slot of every app, the proxy and all shims but the agent's own.
     pub(crate) async fn halt(&self) -> Result<Halted, Failure> {
         // What is being brought up now would come back behind our back.
-        self.inner.registry.all_taken_over().await;
+        self.inner.registry.none_held().await;
         let journal = self.node().journal();
         let apps = journal.apps()?;
         for app in &apps {

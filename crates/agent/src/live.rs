@@ -12,24 +12,24 @@ use deploy::{DeployError, section};
 use crate::state::Agent;
 
 impl Agent {
-    /// Returns an app in short.
-    pub(crate) fn summary(&self, app: &AppRecord) -> Result<AppSummary, DeployError> {
-        let release = match &app.serving {
-            Some(serving) => Some(self.node().journal().release(&app.name, serving.release)?),
-            None => None,
-        };
+    /// Returns an app in short; of one whose release cannot be read what else is known.
+    pub(crate) fn summary(&self, app: &AppRecord) -> AppSummary {
+        let serving = app.serving.as_ref();
+        let release =
+            serving.map(|serving| self.node().journal().release(&app.name, serving.release));
+        let release = release.and_then(Result::ok);
         let addresses = release
             .as_ref()
             .map(|release| section::addresses(&release.app, app.listener.as_deref()))
             .unwrap_or_default();
-        Ok(AppSummary {
+        AppSummary {
             name: app.name.clone(),
             state: self.state(app),
-            release: release.map(|release| release.number),
+            release: serving.map(|serving| serving.release),
             addresses,
             directory: app.directory.clone(),
             deploy: self.inner.registry.running(&app.name).map(api::DeployId),
-        })
+        }
     }
 
     fn state(&self, app: &AppRecord) -> AppState {
@@ -48,7 +48,7 @@ impl Agent {
     pub(crate) fn detail(&self, app: &AppRecord) -> Result<AppDetail, DeployError> {
         let journal = self.node().journal();
         let mut detail = AppDetail {
-            summary: self.summary(app)?,
+            summary: self.summary(app),
             routes: Vec::new(),
             scale: BTreeMap::new(),
             data_directory: self.node().home.data(&app.name).to_string_lossy().into_owned(),

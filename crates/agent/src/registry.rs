@@ -1,10 +1,15 @@
-//! Deploys by id and by app: who runs, who waits, what was told.
+//! Deploys by id and by app: who runs, who waits, what was told; sessions by id.
+//!
+//! The queue of an app is the one in the store, in memory: a change of it is a transaction first
+//! (inside [`Registry::with`], so that nobody sees one without the other). Feeds and leases live
+//! here only; the next agent makes new ones.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deploy::Feed;
-use deploy::records::DeployRecord;
+use deploy::records::{DeployRecord, Intent, Session};
+use report::{Failure, Kind};
 use tokio::sync::{Notify, watch};
 
 /// Requests that may wait for one app; more are refused. Newer deploys replace older waiting ones,
@@ -19,7 +24,6 @@ const KEPT_FEEDS: usize = 64;
 pub(crate) struct Waiting {
     pub(crate) record: DeployRecord,
     pub(crate) feed: Feed,
-    pub(crate) build_environment: BTreeMap<String, String>,
 }
 
 /// A deploy that is going on.
@@ -35,8 +39,59 @@ pub(crate) struct Running {
 pub(crate) struct AppQueue {
     pub(crate) running: Option<Running>,
     pub(crate) waiting: VecDeque<Waiting>,
-    /// The agent takes over what the one before it left; nothing else begins meanwhile.
-    pub(crate) is_taken_over: bool,
+    /// The agent puts the app in order (what the one before it left, what a deploy left); nothing
+    /// else begins meanwhile.
+    pub(crate) is_held: bool,
+    /// What could not be put in order is tried again.
+    pub(crate) is_repaired: bool,
+    /// The app is being removed: nothing is taken on but the deploy of this id, which stops it.
+    pub(crate) removed_by: Option<String>,
+}
+
+impl AppQueue {
+    /// Returns the waiting requests that a new one takes the place of, or why it is refused.
+    pub(crate) fn admit(&self, record: &DeployRecord) -> Result<Vec<DeployRecord>, Failure> {
+        let app = &record.app;
+        if self.removed_by.as_ref().is_some_and(|stop| *stop != record.id) {
+            return Err(Failure::new(Kind::Locked, format!("{app} is being removed")));
+        }
+        let superseded: Vec<DeployRecord> = self
+            .waiting
+            .iter()
+            .map(|waiting| &waiting.record)
+            .filter(|older| is_deploy(older) && is_deploy(record))
+            .cloned()
+            .collect();
+        let stays = self.waiting.len() - superseded.len();
+        // A session must be able to end, whatever waits.
+        if stays >= MAX_WAITING && record.session.is_none() {
+            let text = format!("{stays} requests wait for {app} already");
+            return Err(Failure::new(Kind::Locked, text).hint(format!("skep ps {app}")));
+        }
+        Ok(superseded)
+    }
+
+    /// Takes waiting requests out of the queue.
+    pub(crate) fn take(&mut self, records: &[DeployRecord]) -> Vec<Waiting> {
+        let (taken, stays) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting| records.iter().any(|record| record.id == waiting.record.id));
+        self.waiting = stays;
+        Vec::from(taken)
+    }
+}
+
+fn is_deploy(record: &DeployRecord) -> bool {
+    matches!(record.intent, Intent::Deploy { .. })
+}
+
+/// A session whose client is there, or may come back.
+#[derive(Debug)]
+struct Leased {
+    app: String,
+    session: Session,
+    /// Connections that hold it.
+    leases: usize,
 }
 
 #[derive(Debug, Default)]
@@ -44,14 +99,16 @@ struct Tables {
     apps: BTreeMap<String, AppQueue>,
     /// By id, oldest first.
     feeds: VecDeque<(String, Feed)>,
+    /// By id.
+    sessions: BTreeMap<String, Leased>,
 }
 
-/// All queues and feeds.
+/// All queues, feeds and sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     tables: Mutex<Tables>,
-    /// An app was taken over.
-    taken_over: Notify,
+    /// Something of it changed.
+    changed: Notify,
 }
 
 impl Registry {
@@ -59,32 +116,62 @@ impl Registry {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `change` on an app's queue.
+    /// Runs `change` on an app's queue. Nothing else of the registry may be asked in it.
     pub(crate) fn with<T>(&self, app: &str, change: impl FnOnce(&mut AppQueue) -> T) -> T {
-        change(self.lock().apps.entry(app.to_owned()).or_default())
+        let changed = change(self.lock().apps.entry(app.to_owned()).or_default());
+        self.changed.notify_waiters();
+        changed
     }
 
-    /// Says that an app is being taken over, or that it was.
-    pub(crate) fn set_taken_over(&self, app: &str, going_on: bool) {
-        self.with(app, |queue| queue.is_taken_over = going_on);
-        self.taken_over.notify_waiters();
-    }
-
-    /// Waits until no app is being taken over.
-    pub(crate) async fn all_taken_over(&self) {
+    /// Waits until something is so.
+    async fn until(&self, is_so: impl Fn(&Tables) -> bool) {
         loop {
-            // Made before the look: what changes after it is not missed.
-            let changed = self.taken_over.notified();
-            if !self.lock().apps.values().any(|queue| queue.is_taken_over) {
+            // Made and enabled before the look: what changes after it is not missed.
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if is_so(&self.lock()) {
                 return;
             }
             changed.await;
         }
     }
 
+    /// Waits until no app is held.
+    pub(crate) async fn none_held(&self) {
+        self.until(|tables| !tables.apps.values().any(|queue| queue.is_held)).await;
+    }
+
+    /// Waits until an app is not held.
+    pub(crate) async fn not_held(&self, app: &str) {
+        self.until(|tables| tables.apps.get(app).is_none_or(|queue| !queue.is_held)).await;
+    }
+
+    /// Waits until a deploy of an app neither waits nor runs.
+    pub(crate) async fn over(&self, app: &str, id: &str) {
+        let is_in = |queue: &AppQueue| {
+            let runs = queue.running.as_ref().is_some_and(|running| running.id == id);
+            runs || queue.waiting.iter().any(|waiting| waiting.record.id == id)
+        };
+        self.until(|tables| !tables.apps.get(app).is_some_and(is_in)).await;
+    }
+
+    /// Waits until no deploy of an app runs and nobody holds it.
+    pub(crate) async fn idle(&self, app: &str) {
+        let is_idle = |queue: &AppQueue| queue.running.is_none() && !queue.is_held;
+        self.until(|tables| tables.apps.get(app).is_none_or(is_idle)).await;
+    }
+
     /// Returns the id of the deploy of an app that is going on.
     pub(crate) fn running(&self, app: &str) -> Option<String> {
         self.lock().apps.get(app)?.running.as_ref().map(|running| running.id.clone())
+    }
+
+    /// Returns where a deploy waits.
+    pub(crate) fn app_of_waiting(&self, id: &str) -> Option<String> {
+        let waits = |queue: &AppQueue| queue.waiting.iter().any(|found| found.record.id == id);
+        let tables = self.lock();
+        tables.apps.iter().find(|(_, queue)| waits(queue)).map(|(app, _)| app.clone())
     }
 
     /// Keeps a feed under its deploy's id.
@@ -105,29 +192,67 @@ impl Registry {
         self.lock().feeds.iter().find(|(known, _)| known == id).map(|(_, feed)| feed.clone())
     }
 
-    /// Cancels a deploy, wherever it is in its queue. Returns whether it was there.
-    pub(crate) fn cancel(&self, id: &str) -> Option<Cancelled> {
-        let mut tables = self.lock();
-        for queue in tables.apps.values_mut() {
-            if let Some(running) = queue.running.as_ref().filter(|running| running.id == id) {
-                running.cancel.send_replace(true);
-                running.build.cancel();
-                return Some(Cancelled::Running);
-            }
-            if let Some(index) = queue.waiting.iter().position(|waiting| waiting.record.id == id) {
-                let waiting = queue.waiting.remove(index)?;
-                return Some(Cancelled::Waiting(Box::new(waiting)));
-            }
-        }
-        None
+    /// Asks a running deploy to stop before its switch; it hears of it at its next step. Returns
+    /// whether it runs.
+    pub(crate) fn cancel(&self, id: &str) -> bool {
+        let tables = self.lock();
+        let mut running = tables.apps.values().filter_map(|queue| queue.running.as_ref());
+        let Some(running) = running.find(|running| running.id == id) else { return false };
+        running.cancel.send_replace(true);
+        running.build.cancel();
+        true
     }
 }
 
-/// What was cancelled.
-#[derive(Debug)]
-pub(crate) enum Cancelled {
-    /// It hears of it at its next step.
-    Running,
-    /// It never began.
-    Waiting(Box<Waiting>),
+/// Sessions: entered when they begin or are found, gone when they are over.
+impl Registry {
+    /// Enters a session that nobody holds yet; one that is known already is left as it is.
+    pub(crate) fn enter(&self, app: &str, session: &Session) {
+        let leased = Leased { app: app.to_owned(), session: session.clone(), leases: 0 };
+        self.lock().sessions.entry(session.id.clone()).or_insert(leased);
+    }
+
+    /// Returns the sessions that nobody holds, with their apps.
+    pub(crate) fn unheld(&self) -> Vec<(String, Session)> {
+        let tables = self.lock();
+        let unheld = tables.sessions.values().filter(|leased| leased.leases == 0);
+        unheld.map(|leased| (leased.app.clone(), leased.session.clone())).collect()
+    }
+
+    /// Returns a session with its app; `None`: there is none of this id any more.
+    pub(crate) fn session(&self, id: &str) -> Option<(String, Session)> {
+        let tables = self.lock();
+        tables.sessions.get(id).map(|leased| (leased.app.clone(), leased.session.clone()))
+    }
+
+    /// Holds a session; `None`: there is none of this id any more.
+    pub(crate) fn hold_session(&self, id: &str) -> Option<(String, Session)> {
+        let mut tables = self.lock();
+        let leased = tables.sessions.get_mut(id)?;
+        leased.leases += 1;
+        let held = (leased.app.clone(), leased.session.clone());
+        drop(tables);
+        self.changed.notify_waiters();
+        Some(held)
+    }
+
+    /// Gives a session back. Returns whether it is over: nobody else holds it.
+    pub(crate) fn release_session(&self, id: &str) -> bool {
+        if let Some(leased) = self.lock().sessions.get_mut(id) {
+            leased.leases = leased.leases.saturating_sub(1);
+        }
+        self.expire(id)
+    }
+
+    /// Ends a session that nobody holds. Returns whether it did.
+    pub(crate) fn expire(&self, id: &str) -> bool {
+        let mut tables = self.lock();
+        let unheld = tables.sessions.get(id).is_some_and(|leased| leased.leases == 0);
+        unheld && tables.sessions.remove(id).is_some()
+    }
+
+    /// Waits until somebody holds a session.
+    pub(crate) async fn held(&self, id: &str) {
+        self.until(|tables| tables.sessions.get(id).is_some_and(|leased| leased.leases > 0)).await;
+    }
 }

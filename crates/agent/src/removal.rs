@@ -1,20 +1,19 @@
 //! Removing an app, with a way back.
 //!
-//! `app:remove` stops the app, moves its files to `archives/APP-TIME/` and writes everything the
+//! `app:remove` cancels what is going on with the app or waits, stops it, moves its files to `archives/APP-TIME/` and writes everything the
 //! store knew of it beside them (`records.json`; variables as sealed as they were). Moving is one
 //! rename a directory, so that an archive takes no space that was not taken before.
 
 use std::path::{Path, PathBuf};
 
 use api::Removal;
+use deploy::DeployError;
 use deploy::executor;
 use deploy::records::{AppRecord, Intent, key};
-use deploy::{DeployError, Feed};
 use report::{Failure, Kind};
 use serde::{Deserialize, Serialize};
 use store::Txn;
 
-use crate::registry::Waiting;
 use crate::state::Agent;
 
 /// What `records.json` holds.
@@ -40,7 +39,16 @@ impl Agent {
         let releases = self.node().journal().releases(&app.name)?.len();
         let archive = self.archive_directory(&app.name);
         let home = &self.node().home;
-        let mut lines = vec![format!("stop {running} slots")];
+        let waiting = self.inner.registry.with(&app.name, |queue| queue.waiting.len());
+        let going_on = self.inner.registry.running(&app.name);
+        let mut lines = Vec::new();
+        if let Some(id) = going_on {
+            lines.push(format!("cancel deploy {id}, or wait for its end"));
+        }
+        if waiting > 0 {
+            lines.push(format!("cancel {waiting} requests that wait"));
+        }
+        lines.push(format!("stop {running} slots"));
         if let Some(listener) = &app.listener {
             lines.push(format!("close its routes on {listener}"));
         }
@@ -63,12 +71,17 @@ impl Agent {
         self.node().home.archives().join(format!("{app}-{stamp}"))
     }
 
-    /// Removes an app: stopped, drained, archived.
+    /// Removes an app: stopped, drained, archived. Nothing else is taken on for it meanwhile.
     pub(crate) async fn remove(&self, app: AppRecord, who: &str) -> Result<Removal, Failure> {
+        let name = app.name;
+        let stop = format!("d{}", self.node().journal().count("deploy")?);
+        let closed = Closed::of(self, &name, &stop)?;
+        self.clear(&name).await?;
+        // What was going on may have changed it.
+        let app = self.app(&name)?;
         let removal = self.removal_plan(&app)?;
-        self.stop_and_wait(&app, who).await?;
+        self.stop_and_wait(&app, stop, who).await?;
         let node = self.node();
-        let name = app.name.clone();
         node.router
             .set_app(&name, routing::Section::default())
             .await
@@ -87,21 +100,18 @@ impl Agent {
                     .map_err(|error| Failure::from_error(Kind::Leftovers, &error))?;
             }
         }
+        drop(closed);
+        self.is_gone(&name);
         Ok(removal)
     }
 
-    async fn stop_and_wait(&self, app: &AppRecord, who: &str) -> Result<(), Failure> {
+    async fn stop_and_wait(&self, app: &AppRecord, id: String, who: &str) -> Result<(), Failure> {
         if app.serving.is_none() {
             return Ok(());
         }
-        let id = format!("d{}", self.node().journal().count("deploy")?);
         let record = self.record(id.clone(), &app.name, Intent::Stop { service: None }, who);
-        self.enqueue(Waiting {
-            record,
-            feed: Feed::default(),
-            build_environment: std::collections::BTreeMap::new(),
-        })?;
-        self.ended(&id).await;
+        self.enqueue(record, &deploy::Caller::default())?;
+        self.inner.registry.over(&app.name, &id).await;
         let ended = self.node().journal().ended(&id)?;
         match ended.and_then(|record| record.end) {
             Some(deploy::records::End::Done) => Ok(()),
@@ -115,7 +125,8 @@ impl Agent {
         let node = self.node();
         disk::create_directory(archive, 0o700).map_err(failed)?;
         let prefix = key::everything(app);
-        let entries = node.store.range(&prefix).map_err(DeployError::from)?;
+        let mut entries = node.store.range(&prefix).map_err(DeployError::from)?;
+        entries.extend(node.store.get(&key::app(app)).map_err(DeployError::from)?);
         let records = Archive {
             version: ARCHIVE_VERSION,
             app: app.to_owned(),
@@ -129,7 +140,13 @@ impl Agent {
             std::fs::rename(&path, &target)
                 .map_err(|error| failed(disk::DiskError::new("archive", &path, error)))?;
         }
-        node.journal().commit(&Txn::new().delete_prefix(prefix))?;
+        let gone = Txn::new()
+            .delete_prefix(prefix)
+            .delete_prefix(key::waiting_of(app))
+            .delete_prefix(key::callers_of(app))
+            .delete(key::deploy(app))
+            .delete(key::app(app));
+        node.journal().commit(&gone)?;
         Ok(())
     }
 
@@ -173,7 +190,7 @@ impl Agent {
         let (last, rest): (Vec<_>, Vec<_>) = records
             .records
             .into_iter()
-            .filter(|(key, _)| key.starts_with(&prefix))
+            .filter(|(key, _)| key.starts_with(&prefix) || *key == own)
             .partition(|(key, _)| *key == own);
         for (key, value) in rest.into_iter().chain(last) {
             node.store.put(&key, value).map_err(DeployError::from)?;
@@ -183,6 +200,31 @@ impl Agent {
         removed.map_err(failed)?;
         let _ = std::fs::remove_dir(archive);
         Ok(app)
+    }
+}
+
+/// An app that is being removed: as long as this lives, nothing is taken on for it but its stop.
+struct Closed {
+    agent: Agent,
+    app: String,
+}
+
+impl Closed {
+    fn of(agent: &Agent, app: &str, stop: &str) -> Result<Self, Failure> {
+        agent.inner.registry.with(app, |queue| {
+            if queue.removed_by.is_some() {
+                return Err(Failure::new(Kind::Locked, format!("{app} is being removed already")));
+            }
+            queue.removed_by = Some(stop.to_owned());
+            Ok(())
+        })?;
+        Ok(Self { agent: agent.clone(), app: app.to_owned() })
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.agent.inner.registry.with(&self.app, |queue| queue.removed_by = None);
     }
 }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::{Hello, PROTOCOL, Role};
-use deploy::executor::{self, Known, proxy_service};
-use deploy::records::{AppRecord, Phase};
+use deploy::Node;
+use deploy::executor::{self, proxy_service};
+use deploy::records::AppRecord;
 use deploy::users::Users;
-use deploy::{DeployError, Node};
 use environment::Key;
 use home::Home;
 use report::{Failure, Kind};
@@ -19,8 +19,9 @@ use store::Store;
 use supervise::{Config, ShimProgram, Supervisor};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::state::Agent;
-use crate::{http, proxy};
+use crate::state::{Agent, Concern, RETRY_PAUSE};
+use crate::take_over::take_over;
+use crate::{http, proxy, sessions};
 
 /// The name under which root's installation keeps the proxy's user.
 const PROXY_USER: &str = "skep-proxy";
@@ -61,10 +62,13 @@ async fn serve(home: &Home) -> Result<(), Failure> {
         .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let serving = tokio::spawn(http::serve(agent.clone(), listener, stopped));
+    // Their clients can come back from now on.
+    agent.await_sessions();
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    agent.set_ending();
     tracing::info!("the agent ends; services go on");
     stop.send_replace(true);
     // A client that follows a log would keep it for ever.
@@ -139,6 +143,7 @@ async fn compose(home: &Home) -> Result<Agent, Failure> {
 
     let proxy_user = proxy_user(&store, users, &program, &mut not_enforced)?;
     let recipe = proxy::recipe(home, &installation.id, &program, proxy_user.as_ref())?;
+    let mut proxies = proxy::Proxies::read(&store, &supervisor, home, recipe)?;
     let proxy_handle = supervisor.service(&proxy_service());
     let hello = Hello {
         protocol: PROTOCOL,
@@ -161,16 +166,53 @@ async fn compose(home: &Home) -> Result<Agent, Failure> {
         users,
         proxy_group: proxy_user.map(|user| user.gid),
     };
+    sessions::end_of_other_boots(&node).map_err(Failure::from)?;
     let apps = node.journal().apps().map_err(Failure::from)?;
-    expect(&node, &apps, &discovered, &recipe).await?;
+    expect(&node, &apps, &discovered, proxies.expected()).await?;
     let agent = Agent::new(node, cgroup_base, not_enforced);
-    let serving = apps.iter().filter(|app| app.serving.is_some());
-    let listeners: Vec<String> = serving.filter_map(|app| app.listener.clone()).collect();
-    for (name, socket) in proxy::start(&agent.node().supervisor, recipe, &listeners).await? {
-        agent.node().router.listen(&name, socket).await;
-    }
-    take_over(&agent, apps).await;
+    let is_open = edge_is_open(&agent, &mut proxies).await;
+    take_over(&agent, apps, &discovered).await.map_err(Failure::from)?;
+    tokio::spawn(keep_trying(agent.clone(), proxies, is_open));
     Ok(agent)
+}
+
+/// Starts the proxy and opens the public sockets. What fails is a problem that is shown: apps run
+/// and can be looked at meanwhile.
+async fn edge_is_open(agent: &Agent, proxies: &mut proxy::Proxies) -> bool {
+    let node = agent.node();
+    let opened = async {
+        // Read each time: a deploy may have moved an app meanwhile.
+        let apps = node.journal().apps()?;
+        let serving = apps.into_iter().filter(|app| app.serving.is_some());
+        let listeners: Vec<String> = serving.filter_map(|app| app.listener).collect();
+        let sockets = proxies.start(&listeners).await?;
+        let is_open = |name: &String| sockets.iter().any(|(open, _)| open == name);
+        let closed: Vec<String> = listeners.into_iter().filter(|name| !is_open(name)).collect();
+        Ok::<_, Failure>((sockets, closed))
+    };
+    let trouble = match opened.await {
+        Ok((sockets, closed)) => {
+            for (name, socket) in sockets {
+                node.router.listen(&name, socket).await;
+            }
+            let text = || format!("{} cannot be listened on", closed.join(", "));
+            (!closed.is_empty()).then(text)
+        }
+        Err(failure) => Some(format!("the proxy could not be started: {failure}")),
+    };
+    let is_open = trouble.is_none();
+    agent.problem(Concern::Proxy, trouble);
+    is_open
+}
+
+/// Tries to open what is not open yet until it is; then the proxy may be replaced by one of this
+/// build.
+async fn keep_trying(agent: Agent, mut proxies: proxy::Proxies, mut is_open: bool) {
+    while !is_open {
+        tokio::time::sleep(RETRY_PAUSE).await;
+        is_open = edge_is_open(&agent, &mut proxies).await;
+    }
+    proxies.upgrade(agent).await;
 }
 
 /// Removes what slots of another boot left below `run/`. Sockets of shims and of the interface are
@@ -241,7 +283,7 @@ async fn expect(
     node: &Node,
     apps: &[AppRecord],
     discovered: &[supervise::Discovered],
-    proxy: &control::shim::SlotSpec,
+    proxies: Vec<control::shim::SlotSpec>,
 ) -> Result<(), Failure> {
     let failed = |error: supervise::SuperviseError| Failure::from_error(Kind::Failed, &error);
     let mut expected = std::collections::BTreeMap::new();
@@ -259,114 +301,10 @@ async fn expect(
             }
         }
     }
-    expected.insert(proxy_service(), vec![proxy.clone()]);
+    expected.insert(proxy_service(), proxies);
     expected.remove(&supervise::bootstrap::agent_service());
     for (service, slots) in expected {
         node.supervisor.service(&service).expect(slots).await.map_err(failed)?;
     }
     Ok(())
-}
-
-/// Takes over what runs: routes first, then what is missing, then deploys that were going on.
-async fn take_over(agent: &Agent, apps: Vec<AppRecord>) {
-    let node = agent.node();
-    let mut taken_over = Vec::new();
-    let mut sections = Vec::new();
-    for app in apps {
-        let deploy = node.journal().deploy(&app.name);
-        agent.hold(&app.name, deploy.as_ref().ok().and_then(Option::as_ref));
-        match routes_of(agent, &app) {
-            Ok(section) => sections.push((app.name.clone(), section)),
-            Err(error) => {
-                let text = format!("{}: {}", app.name, Failure::from(error));
-                agent.problem(&app.name, Some(text));
-            }
-        }
-        taken_over.push((app, deploy));
-    }
-    let acknowledged = node.router.begin(sections).await;
-    agent.problem("routes", acknowledged.err().map(|error| error.to_string()));
-    for (app, deploy) in taken_over {
-        let agent = agent.clone();
-        tokio::spawn(async move {
-            let name = app.name.clone();
-            let (node, readiness) = (agent.node(), &agent.inner.readiness);
-            if let Err(error) = executor::publish_serving(node, readiness, &app).await {
-                // Whatever is done next publishes again, or fails with the same and says so.
-                tracing::warn!(app = name, %error, "failed to publish routes");
-            }
-            let outcome = match deploy {
-                Ok(Some(record)) => finish_or_undo(&agent, &app, record).await,
-                Ok(None) => bring_up(&agent, &app).await,
-                Err(error) => Err(error),
-            };
-            let text = outcome.err().map(|error| format!("{name}: {}", Failure::from(error)));
-            agent.problem(&name, text);
-            agent.let_go(&name);
-        });
-    }
-}
-
-/// Returns an app's routes. Slots that run are routed to at once: they were ready when the agent
-/// before this one went, or answer behind their held socket as soon as they can.
-fn routes_of(agent: &Agent, app: &AppRecord) -> Result<routing::Section, DeployError> {
-    let node = agent.node();
-    executor::follow_serving(node, &agent.inner.readiness, app, Known::Running)?;
-    executor::section_of(node, &agent.inner.readiness, app)
-}
-
-/// Ends what no record names of an app and starts what it wants.
-pub(crate) async fn put_in_order(agent: &Agent, app: &str) -> Result<(), DeployError> {
-    match agent.node().journal().app(app)? {
-        Some(app) => bring_up(agent, &app).await,
-        None => Ok(()),
-    }
-}
-
-async fn bring_up(agent: &Agent, app: &AppRecord) -> Result<(), DeployError> {
-    let node = agent.node();
-    executor::remove_unclaimed(node, app).await?;
-    executor::bring_up(node, &agent.inner.readiness, app).await
-}
-
-async fn finish_or_undo(
-    agent: &Agent,
-    app: &AppRecord,
-    record: deploy::DeployRecord,
-) -> Result<(), DeployError> {
-    let node = agent.node();
-    let rebooted = record.boot_id != node.boot_id;
-    let undo = record.phase == Phase::Undo
-        || (rebooted && record.phase < Phase::Switch)
-        || matches!(record.phase, Phase::Queued);
-    if !undo {
-        // What it replaces must run until it has switched.
-        let up = executor::bring_up_beside(node, &agent.inner.readiness, app, &record).await;
-        agent.resume(record).map_err(DeployError::from)?;
-        return up;
-    }
-    let text = if rebooted {
-        "the machine was restarted before the new release served"
-    } else {
-        "the agent was restarted before the new release served"
-    };
-    let failure = Failure::new(Kind::Failed, text).hint("skep deploy");
-    let journal = node.journal();
-    if let Some(number) = record.release {
-        let mut release = journal.release(&app.name, number)?;
-        release.state = deploy::records::ReleaseState::Failed;
-        release.failure = Some(failure.message.clone());
-        journal.put_release(&app.name, &release)?;
-    }
-    let mut brought_up = bring_up(agent, app).await;
-    if brought_up.is_ok() {
-        // A shim that had died too has come back with all that it was expected to keep.
-        brought_up = executor::remove_unclaimed(node, app).await;
-    }
-    let record = journal.end(&record, deploy::records::End::Failed(Box::new(failure.clone())))?;
-    if let Some(feed) = agent.inner.registry.feed(&record.id) {
-        let deploy = executor::summary(&record, None, "failed");
-        feed.push(api::DeployEvent::Ended { deploy, failure: Some(failure) });
-    }
-    brought_up
 }

@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use deploy::readiness::Readiness;
 use deploy::{DeployError, Node};
 
 use crate::registry::Registry;
+
+/// Before something that failed is tried again: nobody tells when a disk has space again, or when a
+/// program can be executed.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 /// The running agent.
 #[derive(Debug, Clone)]
@@ -29,7 +35,39 @@ pub(crate) struct Inner {
     /// Held while a change of variables is written and queued.
     pub(crate) environment: Mutex<()>,
     /// What is wrong, by what it concerns.
-    problems: Mutex<BTreeMap<String, String>>,
+    problems: Mutex<BTreeMap<Concern, String>>,
+    /// The agent was asked to end; services go on.
+    ending: AtomicBool,
+}
+
+/// What a problem concerns. It stands until whoever tries that again has succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Concern {
+    /// The proxy, or one of the public listeners.
+    Proxy,
+    /// The proxy's upgrade: one of another build goes on.
+    Upgrade,
+    /// The route table as a whole: no proxy has it in force.
+    Table,
+    /// An app's routes.
+    Routes(String),
+    /// What of an app runs, and what should.
+    Order(String),
+    /// The record of an app's deploy, which ended.
+    Record(String),
+    /// An app whose foreground session is over.
+    Session(String),
+}
+
+impl Concern {
+    fn app(&self) -> Option<&str> {
+        match self {
+            Self::Proxy | Self::Upgrade | Self::Table => None,
+            Self::Routes(app) | Self::Order(app) | Self::Record(app) | Self::Session(app) => {
+                Some(app)
+            }
+        }
+    }
 }
 
 impl Agent {
@@ -44,6 +82,7 @@ impl Agent {
             not_enforced,
             environment: Mutex::default(),
             problems: Mutex::default(),
+            ending: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -52,23 +91,49 @@ impl Agent {
         &self.inner.node
     }
 
+    /// Says that the agent ends now: what its clients' connections hold stays as it is.
+    pub(crate) fn set_ending(&self) {
+        self.inner.ending.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.inner.ending.load(Ordering::Relaxed)
+    }
+
+    fn known_problems(&self) -> MutexGuard<'_, BTreeMap<Concern, String>> {
+        self.inner.problems.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that something is wrong, or that it is well again.
-    pub(crate) fn problem(&self, about: &str, text: Option<String>) {
-        let mut problems = self.inner.problems.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn problem(&self, concern: Concern, text: Option<String>) {
+        let mut problems = self.known_problems();
         match text {
+            Some(text) if problems.get(&concern) == Some(&text) => {}
             Some(text) => {
-                tracing::error!(about, text, "a problem");
-                problems.insert(about.to_owned(), text);
+                tracing::error!(?concern, text, "a problem");
+                problems.insert(concern, text);
             }
             None => {
-                problems.remove(about);
+                if problems.remove(&concern).is_some() {
+                    tracing::info!(?concern, "a problem is solved");
+                }
             }
         }
     }
 
+    /// Notes that what runs of an app is what should: it was deployed as asked.
+    pub(crate) fn is_well(&self, app: &str) {
+        self.problem(Concern::Order(app.to_owned()), None);
+        self.problem(Concern::Routes(app.to_owned()), None);
+    }
+
+    /// Forgets what was wrong with an app that is gone.
+    pub(crate) fn is_gone(&self, app: &str) {
+        self.known_problems().retain(|concern, _| concern.app() != Some(app));
+    }
+
     pub(crate) fn problems(&self) -> Vec<String> {
-        let problems = self.inner.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        problems.values().cloned().collect()
+        self.known_problems().values().cloned().collect()
     }
 
     /// Returns an app, or a failure that names the ones there are.
@@ -104,10 +169,13 @@ impl Agent {
         };
         let failure =
             report::Failure::new(report::Kind::Usage, format!("there is no app `{name}`"));
-        match report::did_you_mean(name, apps.iter().map(String::as_str)) {
+        let failure = match report::did_you_mean(name, apps.iter().map(String::as_str)) {
             Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
-            None if apps.is_empty() => failure.hint("skep up, in an app's directory"),
-            None => failure.hint(format!("the apps here are: {}", apps.join(", "))),
+            None => failure,
+        };
+        match apps.is_empty() {
+            true => failure.hint("there is no app yet: skep up DIR"),
+            false => failure.hint(format!("the apps here are: {}", apps.join(", "))),
         }
     }
 }

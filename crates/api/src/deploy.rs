@@ -55,6 +55,9 @@ pub enum DeployKind {
     Environment {
         /// What changes.
         changes: Vec<crate::EnvChange>,
+        /// Store only; take effect with the next release.
+        #[serde(default)]
+        stage: bool,
     },
 }
 
@@ -75,6 +78,10 @@ pub struct DeployRequest {
     /// The caller's variables that a build may see (only names on the allow-list are read).
     #[serde(default)]
     pub build_environment: BTreeMap<String, String>,
+    /// Names of the caller's variables, so that one that the app misses can be told apart from one
+    /// that nobody has.
+    #[serde(default)]
+    pub shell: crate::ShellNames,
 }
 
 /// The answer to a request that was taken on.
@@ -96,6 +103,9 @@ pub struct UpRequest {
     /// What to deploy.
     #[serde(flatten)]
     pub deploy: DeployRequest,
+    /// An id that the client chose and nobody else knows, to hold the session again with: letters,
+    /// digits and `-`, 64 at most.
+    pub session: String,
 }
 
 /// The steps of a deploy, in their order.
@@ -161,6 +171,11 @@ pub enum DeployEvent {
         /// Its summary so far.
         deploy: DeploySummary,
     },
+    /// The release was added: `to` is its number, which no summary before this one has.
+    Numbered {
+        /// Its summary so far.
+        deploy: DeploySummary,
+    },
     /// A step moved.
     Progress(Progress),
     /// A line that a build step or the release command wrote.
@@ -199,7 +214,7 @@ pub struct DeploySummary {
     /// The release before it.
     #[serde(default)]
     pub from: Option<u32>,
-    /// The release it makes or made current.
+    /// The release it makes or made current; absent while it has no number yet.
     #[serde(default)]
     pub to: Option<u32>,
     /// What is new in it, for example `8c1f2e9 +2 uncommitted`.
@@ -231,29 +246,4 @@ pub struct LiveReport {
     /// The command that undoes it.
     #[serde(default)]
     pub undo: Option<String>,
-}
-
-/// One line of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanLine {
-    /// The step it belongs to.
-    pub step: StepName,
-    /// What would be done.
-    pub text: String,
-}
-
-/// What a deploy would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanReply {
-    /// The app.
-    pub app: String,
-    /// The current release.
-    #[serde(default)]
-    pub from: Option<u32>,
-    /// Whether anything would change; decides the exit code 0 or 2.
-    pub changes: bool,
-    /// In order.
-    pub lines: Vec<PlanLine>,
-    /// The build's allow-listed variables that would be passed on.
-    pub build_environment: Vec<String>,
 }

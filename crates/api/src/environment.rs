@@ -86,6 +86,9 @@ pub struct EnvRequest {
     /// Store only; take effect with the next release.
     #[serde(default)]
     pub stage: bool,
+    /// Names of the caller's variables; see [`crate::DeployRequest::shell`].
+    #[serde(default)]
+    pub shell: crate::ShellNames,
 }
 
 /// Asks for what a one-off command needs.

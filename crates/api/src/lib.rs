@@ -12,6 +12,8 @@ mod deploy;
 mod environment;
 mod logs;
 pub mod path;
+mod plan;
+mod shell;
 
 pub use app::{
     AppDetail, AppState, AppSummary, Halted, Overview, ProcessRow, ReleaseRow, ReleaseState,
@@ -19,9 +21,11 @@ pub use app::{
 };
 pub use deploy::{
     DeployEvent, DeployId, DeployKind, DeployRequest, DeployStarted, DeploySummary, LiveReport,
-    PlanLine, PlanReply, Progress, StepName, StepState, UpRequest,
+    Progress, StepName, StepState, UpRequest,
 };
 pub use environment::{
     EnvChange, EnvEntry, EnvExplain, EnvLayer, EnvList, EnvRequest, RunPlan, RunRequest,
 };
 pub use logs::{LogLine, LogQuery, LogStream};
+pub use plan::{PlanLine, PlanReply, PlannedService, PlannedVariable, VariableChange};
+pub use shell::{SHELL_NAME_MAX_BYTES, SHELL_NAMES_MAX, ShellNames};

@@ -33,5 +33,9 @@ pub const DEPLOY_CANCEL: &str = "/v1/deploys/{id}/cancel";
 /// `POST` [`crate::UpRequest`] → stream of [`crate::DeployEvent`]. While the stream is open the app
 /// stays up; when it closes, what this session started is drained.
 pub const UP: &str = "/v1/up";
+/// `GET` → stream of [`crate::DeployEvent`]: holds a session again after its connection was lost;
+/// `DELETE` → [`crate::DeployStarted`]: stops what serves if it is the session's. `{session}` is the
+/// id that its client chose.
+pub const SESSION: &str = "/v1/up/{session}";
 /// `POST` → [`crate::Halted`]: stops every slot and shim but the agent's own; desired state is kept.
 pub const HALT: &str = "/v1/halt";

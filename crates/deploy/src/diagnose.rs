@@ -1,5 +1,6 @@
 //! Why a release never became ready, put together from exits, probes and the log.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use api::EnvLayer;
@@ -17,12 +18,14 @@ const SHOWN_LINES: usize = 12;
 /// Log lines read to find the cause.
 const READ_LINES: usize = 200;
 
-/// Returns the report of slots that were given up.
+/// Returns the report of slots that were given up. `shell` are the names in the caller's shell, here
+/// and below.
 pub fn never_ready(
     home: &home::Home,
     prepared: &Prepared,
     old: Option<u32>,
     failed: &[NotReady],
+    shell: &BTreeSet<String>,
 ) -> Failure {
     let app = &prepared.release.app.name;
     let number = prepared.release.number;
@@ -73,9 +76,7 @@ pub fn never_ready(
         failure = failure.detail("changed", prepared.release.changed.join("\n"));
     }
     if !log.is_empty() {
-        let shown = &log[log.len().saturating_sub(SHOWN_LINES)..];
-        let title = format!("last {} of {} lines", shown.len(), log.len());
-        failure = failure.detail("log", format!("{title}\n{}", shown.join("\n")));
+        failure = failure.detail("log", excerpt(&log, exception.as_ref()));
     }
     failure = failure.detail(
         "old",
@@ -85,7 +86,7 @@ pub fn never_ready(
         },
     );
     let hints = failure.hints.len();
-    failure = with_findings(failure, prepared, &log);
+    failure = with_findings(failure, prepared, &log, shell);
     if failure.hints.len() == hints {
         failure = failure.hint(format!("skep logs {app}/{service} --release v{number}"));
     }
@@ -98,6 +99,7 @@ pub fn release_failed(
     prepared: &Prepared,
     old: Option<u32>,
     log: &[String],
+    shell: &BTreeSet<String>,
 ) -> Failure {
     let exception = python_exception(log, &prepared.release.artifact.code_directory);
     let failure = match exception {
@@ -113,11 +115,28 @@ pub fn release_failed(
         Some(old) => failure.detail("old", format!("v{old} still serves, nothing was started")),
         None => failure,
     };
-    with_findings(failure, prepared, log)
+    with_findings(failure, prepared, log, shell)
+}
+
+/// Returns the lines of a log that matter: up to the exception that is the cause, since servers go on
+/// talking after it; without one the last.
+fn excerpt(log: &[String], exception: Option<&Exception>) -> String {
+    let end = exception.map_or(log.len(), |found| found.end.min(log.len()));
+    let shown = &log[end.saturating_sub(SHOWN_LINES)..end];
+    let title = match end == log.len() {
+        true => format!("last {} of {} lines", shown.len(), log.len()),
+        false => format!("{} of {} lines, up to the exception", shown.len(), log.len()),
+    };
+    format!("{title}\n{}", shown.join("\n"))
 }
 
 /// Adds what a log tells of causes that everybody meets once, with the next command.
-fn with_findings(mut failure: Failure, prepared: &Prepared, log: &[String]) -> Failure {
+fn with_findings(
+    mut failure: Failure,
+    prepared: &Prepared,
+    log: &[String],
+    shell: &BTreeSet<String>,
+) -> Failure {
     let app = &prepared.release.app.name;
     let code = &prepared.release.artifact.code_directory;
     if let Some(path) = unwritable(log, code) {
@@ -131,9 +150,11 @@ fn with_findings(mut failure: Failure, prepared: &Prepared, log: &[String]) -> F
     if let Some(name) = python_exception(log, code).and_then(|found| found.missing_variable) {
         let known = prepared.app().env.contains_key(&name);
         let layer = if known { "declared without a value" } else { "not set" };
-        failure = failure
-            .cause(format!("the variable `{name}` is {layer} for {app}"))
-            .hint(format!("skep env:set {app} {name}"));
+        failure = failure.cause(format!("the variable `{name}` is {layer} for {app}"));
+        if shell.contains(&name) {
+            failure = failure.cause(environment::IN_THE_SHELL);
+        }
+        failure = failure.hint(format!("skep env:set {app} {name}"));
     }
     failure
 }
@@ -203,6 +224,8 @@ struct Exception {
     text: String,
     /// The variable that seems to be missing.
     missing_variable: Option<String>,
+    /// The number of lines up to its last one.
+    end: usize,
 }
 
 /// Finds the last traceback that goes through the app's own code; one that does not if there is no
@@ -214,18 +237,20 @@ fn python_exception(lines: &[String], code: &Path) -> Option<Exception> {
         .filter(|(_, line)| line.contains("Traceback (most recent call last)"))
         .map(|(number, _)| number);
     let found: Vec<(bool, Exception)> =
-        begins.filter_map(|begin| traceback(&lines[begin + 1..], code)).collect();
+        begins.filter_map(|begin| traceback(lines, begin + 1, code)).collect();
     let own = found.iter().rposition(|(is_own, _)| *is_own);
     let chosen = own.or(found.len().checked_sub(1))?;
     found.into_iter().nth(chosen).map(|(_, exception)| exception)
 }
 
-/// Reads one traceback and whether a frame of it lies in the app's own code.
-fn traceback(lines: &[String], code: &Path) -> Option<(bool, Exception)> {
+/// Reads the traceback from line `begin` on, and whether a frame of it lies in the app's own code.
+fn traceback(lines: &[String], begin: usize, code: &Path) -> Option<(bool, Exception)> {
     let code = code.to_string_lossy();
     let mut frame = None;
     let mut error = None;
-    for line in lines {
+    let mut end = begin;
+    for line in &lines[begin..] {
+        end += 1;
         let trimmed = line.trim_start();
         if let Some(rest) = trimmed.strip_prefix("File \"") {
             let mut parts = rest.splitn(2, "\", line ");
@@ -247,7 +272,7 @@ fn traceback(lines: &[String], code: &Path) -> Option<(bool, Exception)> {
         Some(frame) => format!("{error} at {frame}"),
         None => error,
     };
-    Some((is_own, Exception { text, missing_variable }))
+    Some((is_own, Exception { text, missing_variable, end }))
 }
 
 /// `KeyError: 'STRIPE_KEY'` names what `os.environ[…]` did not find.
@@ -296,6 +321,10 @@ mod tests {
         let lines: Vec<String> = log.lines().map(str::to_owned).collect();
         let found = python_exception(&lines, Path::new("/a/code")).unwrap();
         assert_eq!(found.text, "KeyError: 'A_KEY' at shop.py:3");
+        let shown = excerpt(&lines, Some(&found));
+        assert!(shown.starts_with("3 of 7 lines, up to the exception\n"), "{shown}");
+        assert!(shown.ends_with("\nKeyError: 'A_KEY'"), "{shown}");
+        assert!(excerpt(&lines, None).starts_with("last 7 of 7 lines\n"));
         let found = python_exception(&lines[3..], Path::new("/a/code")).unwrap();
         assert!(found.text.starts_with("gunicorn.errors.HaltServer"), "{found:?}");
     }

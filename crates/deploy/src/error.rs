@@ -64,18 +64,22 @@ impl From<Failure> for DeployError {
 
 impl From<DeployError> for Failure {
     fn from(error: DeployError) -> Self {
-        let kind = match &error {
-            DeployError::Told(failure) => return (**failure).clone(),
+        let kind = match error {
+            DeployError::Told(failure) => return *failure,
+            // These know better whose fault they are, and what to type next.
+            DeployError::Variables(error) => return error.into(),
+            DeployError::Key(error) => return (&error).into(),
+            DeployError::NoRelease { ref app, .. } => {
+                let hint = format!("skep releases {app}");
+                return Self::from_error(Kind::Usage, &error).hint(hint);
+            }
             DeployError::Cancelled => Kind::Interrupted,
             DeployError::Conflict { .. } => Kind::Locked,
-            DeployError::NoRelease { .. } => Kind::Usage,
             DeployError::Store(_)
             | DeployError::Supervise(_)
             | DeployError::Wait(_)
             | DeployError::Routing(_)
             | DeployError::Drain(_)
-            | DeployError::Variables(_)
-            | DeployError::Key(_)
             | DeployError::Disk(_) => Kind::Failed,
         };
         Self::from_error(kind, &error)

@@ -10,6 +10,7 @@
 //! ```
 //!
 //! - [`records`]: everything the store knows of an app, and the keys.
+//! - [`Journal`]: reads and writes them. A request that was taken on is a record there from then on.
 //! - [`plan`]: pure. From a [`Serving`] to the next one: which slots are added, replaced, retired.
 //! - [`spec`]: how one slot is started. [`section`]: what the proxies are told.
 //! - [`probe`], [`readiness`]: whether a slot's own socket answers, now and after each restart.
@@ -21,6 +22,7 @@
 //! ends waiting for good news as a failure, and ends letting go (drain, grace) by force, which is
 //! reported.
 
+mod caller;
 pub mod diagnose;
 mod error;
 pub mod executor;
@@ -36,6 +38,7 @@ pub mod section;
 pub mod spec;
 pub mod users;
 
+pub use caller::Caller;
 pub use error::DeployError;
 pub use executor::Executor;
 pub use feed::Feed;

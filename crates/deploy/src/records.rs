@@ -2,25 +2,38 @@
 //!
 //! | key | value | written |
 //! |---|---|---|
-//! | `apps/A/app` | [`AppRecord`] | first deploy, `--listen`, each switch |
+//! | `app-records/A` | [`AppRecord`] | first deploy, `--listen`, each switch |
 //! | `apps/A/releases/N` (ten digits) | [`ReleaseRecord`] | with each phase of its deploy |
 //! | `apps/A/scale` | [`Scale`] | `skep scale` |
 //! | `apps/A/env/…` | see `environment` | `skep env:set` |
-//! | `apps/A/deploy` | the [`DeployRecord`] that is going on | with each phase |
+//! | `waiting/A/ID` | [`DeployRecord`]s that wait for their turn, in their order | when taken on |
+//! | `callers/A/ID` | a sealed [`crate::Caller`], until that deploy's end | when taken on |
+//! | `deploying/A` | the [`DeployRecord`] that is going on | with each phase |
 //! | `deploys/ID` | [`DeployRecord`]s that ended, the last [`KEPT_DEPLOYS`] | at their end |
 //! | `counters/NAME` | a number that only rises | generations, deploys, route epochs |
 //! | `users/NAME` | uid | first deploy as root |
+//!
+//! IDs are written with sixteen digits, so that their keys sort as they were given out. What the
+//! agent's start reads of every app has a prefix of its own: an app's history does not slow it.
+//!
+//! Of an app's releases the last [`KEPT_RELEASES`] can be asked for, and every one whose files are
+//! kept.
 //!
 //! Desired state lives here and nowhere else; what is observed (pids, readiness) is never stored.
 
 use std::collections::BTreeMap;
 
+use api::DeployKind;
 use app::model::App;
 use release::Artifact;
 use serde::{Deserialize, Serialize};
 
 /// Ended deploys that can still be asked for, per installation.
 pub const KEPT_DEPLOYS: usize = 200;
+
+/// Releases of an app that can still be asked for after their files went: what changed in the last
+/// months of an app that is deployed daily.
+pub const KEPT_RELEASES: usize = 200;
 
 /// What is known of an app besides its releases.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +52,22 @@ pub struct AppRecord {
     /// The last number given to a release.
     #[serde(default)]
     pub last_release: u32,
+    /// The foreground session that what runs belongs to; absent: it stays until somebody stops it.
+    #[serde(default)]
+    pub session: Option<Session>,
+}
+
+/// A foreground session: what it deployed is up while a client's connection lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id, chosen by the client.
+    pub id: String,
+    /// The deploy it began with.
+    pub deploy: String,
+    /// The boot it began in: a client does not outlive it.
+    pub boot_id: String,
+    /// Who began it.
+    pub who: String,
 }
 
 /// What runs of an app: the outcome of a deploy.
@@ -58,6 +87,13 @@ pub struct Placement {
     pub stopped: bool,
     /// By number.
     pub slots: BTreeMap<u32, SlotPlacement>,
+}
+
+impl Serving {
+    /// Returns whether every service was stopped.
+    pub fn is_down(&self) -> bool {
+        self.services.values().all(|placement| placement.stopped)
+    }
 }
 
 /// One slot as it was started.
@@ -181,6 +217,19 @@ pub enum Intent {
 }
 
 impl Intent {
+    /// Returns what a request asks for; `None` for variables, of which a version is written first.
+    pub fn asked(kind: &DeployKind) -> Option<Self> {
+        Some(match kind.clone() {
+            DeployKind::Deploy { directory, force } => Self::Deploy { directory, force },
+            DeployKind::Rollback { to } => Self::Rollback { to },
+            DeployKind::Restart { service } => Self::Restart { service },
+            DeployKind::Stop { service } => Self::Stop { service },
+            DeployKind::Start { service } => Self::Start { service },
+            DeployKind::Scale { targets } => Self::Scale { targets },
+            DeployKind::Environment { .. } => return None,
+        })
+    }
+
     /// Returns its word in `releases`, summaries and messages.
     pub fn word(&self) -> &'static str {
         match self {
@@ -254,6 +303,9 @@ pub struct DeployRecord {
     pub boot_id: String,
     /// Where it is.
     pub phase: Phase,
+    /// The foreground session that asked for it, or that it ends.
+    #[serde(default)]
+    pub session: Option<Session>,
     /// What ran before; absent before the first release.
     #[serde(default)]
     pub from: Option<Serving>,
@@ -283,15 +335,15 @@ pub struct DeployRecord {
 
 /// The keys; see the module's table.
 pub mod key {
-    /// All apps.
-    pub const APPS: &str = "apps/";
+    /// The records of all apps.
+    pub const APPS: &str = "app-records/";
 
     /// An app.
     pub fn app(app: &str) -> String {
-        format!("apps/{app}/app")
+        format!("{APPS}{app}")
     }
 
-    /// Everything of an app.
+    /// What an app's archive takes along besides its record: releases, scale, variables.
     pub fn everything(app: &str) -> String {
         format!("apps/{app}/")
     }
@@ -311,18 +363,48 @@ pub mod key {
         format!("apps/{app}/scale")
     }
 
+    /// Deploys that are going on.
+    pub const DEPLOYING: &str = "deploying/";
+
     /// The deploy of an app that is going on.
     pub fn deploy(app: &str) -> String {
-        format!("apps/{app}/deploy")
+        format!("{DEPLOYING}{app}")
+    }
+
+    /// Deploys that wait for their turn.
+    pub const WAITING: &str = "waiting/";
+
+    /// Those of an app.
+    pub fn waiting_of(app: &str) -> String {
+        format!("{WAITING}{app}/")
+    }
+
+    /// A deploy that waits for its turn.
+    pub fn waiting(app: &str, id: &str) -> String {
+        format!("{WAITING}{app}/{:016}", number(id))
+    }
+
+    /// What the callers of an app's deploys gave along.
+    pub fn callers_of(app: &str) -> String {
+        format!("callers/{app}/")
+    }
+
+    /// What the caller of a deploy gave along, sealed.
+    pub fn caller(app: &str, id: &str) -> String {
+        format!("callers/{app}/{:016}", number(id))
     }
 
     /// Deploys that ended.
     pub const ENDED: &str = "deploys/";
 
-    /// A deploy that ended; `id` is `d17`, written so that keys sort as numbers do.
+    /// A deploy that ended.
     pub fn ended(id: &str) -> String {
-        let number: u64 = id.trim_start_matches('d').parse().unwrap_or(0);
-        format!("deploys/{number:016}")
+        format!("{ENDED}{:016}", number(id))
+    }
+
+    /// Returns the number in an id such as `d17`.
+    fn number(id: &str) -> u64 {
+        id.trim_start_matches('d').parse().unwrap_or(0)
     }
 
     /// A counter.

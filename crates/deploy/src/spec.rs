@@ -105,7 +105,7 @@ impl Prepared {
             app: &self.release.app,
             purpose,
             release: Some(self.release.number),
-            base: Base { user: &self.user_name, home: &home, python, temporary: None },
+            base: Base { user: &self.user_name, home: &home, python },
             generated: &self.generated,
             operator: &self.operator,
         })
@@ -162,6 +162,10 @@ impl Prepared {
             // A socket that the app binds itself must be open to the proxy's group.
             umask: if service.listen == Listen::Path { 0o007 } else { 0o022 },
             open_files: service.open_files,
+            process_socket: match (service.listen, address) {
+                (Listen::Path, Some(EndpointAddress::Unix(path))) => Some(path),
+                _ => None,
+            },
         })
     }
 
@@ -194,6 +198,7 @@ impl Prepared {
             lease: Some(text(&self.release.artifact.lease)),
             umask: 0o022,
             open_files: None,
+            process_socket: None,
         })
     }
 

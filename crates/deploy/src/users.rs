@@ -1,8 +1,13 @@
 //! Who an app runs as.
 //!
 //! An ordinary user's installation runs everything as that user. As root each app gets a uid of
-//! its own, and a group of the same number, out of [`RANGE`]; it is given out once, kept in the
-//! store and never reused while the app exists. No system user is created: a process needs none.
+//! its own, and a group of the same number, out of [`RANGE`]; it is given out once and kept in the
+//! store under the app's name. No system user is created: a process needs none.
+//!
+//! A user is never given to another name, not after `app:remove` either: files of its own outlive
+//! an app, in archives, in backups, wherever it was let write, and would be another app's from then
+//! on. An app of the same name, restored or new, gets the same user again. So there are as many
+//! names in the life of an installation as [`RANGE`] has numbers.
 
 use std::ops::Range;
 
@@ -74,7 +79,7 @@ fn own_user(store: &Store, name: &str) -> Result<User, DeployError> {
                 report::Kind::Failed,
                 format!("no user id between {} and {} is free", RANGE.start, RANGE.end),
             )
-            .hint("remove apps that are not needed any more: skep app:remove APP")
+            .hint("each name keeps its id for ever: use a name that an app had before")
             .into());
         };
         // The id's own key makes two apps that ask at once get two ids.

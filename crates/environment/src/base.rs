@@ -16,8 +16,6 @@ pub struct Base<'a> {
     pub home: &'a Path,
     /// The root of the Python environment (`bin/` is below it), where the app has one.
     pub python: Option<&'a Path>,
-    /// Where temporary files go; absent: the system's default.
-    pub temporary: Option<&'a Path>,
 }
 
 /// Returns the base layer.
@@ -43,9 +41,6 @@ pub(crate) fn variables(inputs: &Inputs<'_>) -> Vec<(&'static str, String)> {
             variables.push(("VIRTUAL_ENV", path(python)));
         }
         None => variables.push(("PATH", SYSTEM_PATH.to_owned())),
-    }
-    if let Some(temporary) = base.temporary {
-        variables.push(("TMPDIR", path(temporary)));
     }
     if let Some(release) = inputs.release {
         variables.push(("SKEP_RELEASE", format!("v{release}")));

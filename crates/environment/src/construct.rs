@@ -35,9 +35,6 @@ pub struct Inputs<'a> {
 /// What an environment is for.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose<'a> {
-    /// A build step: the base layer alone, because its result must not depend on where it is
-    /// deployed.
-    Build,
     /// The release command.
     ReleaseCommand,
     /// A slot of a service.
@@ -70,13 +67,12 @@ impl<'a> Purpose<'a> {
         match *self {
             Self::Service { name, .. } => Some(name),
             Self::OneOff { service } => service,
-            Self::Build | Self::ReleaseCommand => None,
+            Self::ReleaseCommand => None,
         }
     }
 
     fn describe(&self) -> String {
         match self {
-            Self::Build => "the build".to_owned(),
             Self::ReleaseCommand => "the release command".to_owned(),
             Self::Service { name, .. } => format!("service {name}"),
             Self::OneOff { .. } => "the command".to_owned(),
@@ -180,18 +176,16 @@ impl Environment {
     /// Constructs the environment.
     ///
     /// # Errors
-    /// Refuses a required variable that no layer sets (builds need none), a name or value of the
+    /// Refuses a required variable that no layer sets, a name or value of the
     /// app file that cannot be set, and variables that are too large together.
     pub fn construct(inputs: &Inputs<'_>) -> Result<Self, ConstructError> {
         let mut layers = Layers { inputs, rows: Vec::new() };
         layers.base();
-        if !matches!(inputs.purpose, Purpose::Build) {
-            layers.profile()?;
-            layers.app_file()?;
-            layers.service()?;
-            layers.generated();
-            layers.operator();
-        }
+        layers.profile()?;
+        layers.app_file()?;
+        layers.service()?;
+        layers.generated();
+        layers.operator();
         let mut rows = layers.rows;
         // Stable: within one name the layers keep their order.
         rows.sort_by(|a, b| a.name.cmp(&b.name));
@@ -223,9 +217,6 @@ impl Environment {
     }
 
     fn complete(&self, inputs: &Inputs<'_>) -> Result<(), Missing> {
-        if matches!(inputs.purpose, Purpose::Build) {
-            return Ok(());
-        }
         let variables: Vec<MissingVariable> = inputs
             .app
             .env

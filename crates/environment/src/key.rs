@@ -3,7 +3,8 @@
 //! An age X25519 identity in a file of its own, 0600, outside the store: a copy of the store
 //! alone tells nothing. The file is what `age-keygen` writes, so that `age --decrypt -i key`
 //! works on what the store holds. It is made once and never replaced; without it the sealed
-//! values are lost, which is why `doctor` and `app:remove`'s archive name it.
+//! values are lost: those in the store, and those in the archives of removed apps, which hold them
+//! as the store did.
 
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
@@ -123,14 +124,14 @@ impl Key {
 
     /// Seals `value` as `what`; the name is sealed with it, so that the store cannot be made to
     /// hand out one thing for another.
-    pub(crate) fn seal(&self, what: &str, value: &[u8]) -> Result<Vec<u8>, KeyError> {
+    pub fn seal(&self, what: &str, value: &[u8]) -> Result<Vec<u8>, KeyError> {
         let plain = [what.as_bytes(), b"\0", value].concat();
         age::encrypt(&self.identity.to_public(), &plain)
             .map_err(|source| KeyError::Seal { what: what.to_owned(), source: Box::new(source) })
     }
 
     /// Returns what was sealed as `what`.
-    pub(crate) fn unseal(&self, what: &str, sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
+    pub fn unseal(&self, what: &str, sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
         let what = || what.to_owned();
         let plain = age::decrypt(&self.identity, sealed).map_err(|source| match source {
             DecryptError::NoMatchingKeys => {
@@ -143,6 +144,23 @@ impl Key {
             .and_then(|rest| rest.strip_prefix(b"\0"))
             .map(<[u8]>::to_vec)
             .ok_or_else(|| KeyError::Misplaced { what: what() })
+    }
+
+    /// Returns what was encrypted for this key outside of Skep, `age --encrypt --armor` for example;
+    /// `what` is what errors call it.
+    pub fn decrypt_armored(&self, what: &str, armored: &str) -> Result<Vec<u8>, KeyError> {
+        age::decrypt(&self.identity, armored.as_bytes()).map_err(|source| match source {
+            DecryptError::NoMatchingKeys => {
+                KeyError::OtherKey { what: what.to_owned(), path: self.path.clone() }
+            }
+            source => KeyError::Unseal { what: what.to_owned(), source: Box::new(source) },
+        })
+    }
+
+    /// Encrypts as `age --encrypt --armor` does for this key's recipient.
+    pub fn encrypt_armored(&self, what: &str, value: &[u8]) -> Result<String, KeyError> {
+        age::encrypt_and_armor(&self.identity.to_public(), value)
+            .map_err(|source| KeyError::Seal { what: what.to_owned(), source: Box::new(source) })
     }
 }
 

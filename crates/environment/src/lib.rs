@@ -1,7 +1,7 @@
 //! One environment, constructed and explained.
 //!
 //! A process of an app never inherits a variable. What it gets is built here from layers, the same
-//! way for services, release commands, build steps and one-offs, whoever asks:
+//! way for services, release commands and one-offs, whoever asks:
 //!
 //! | layer, lowest first | says |
 //! |---|---|
@@ -21,8 +21,10 @@
 //!   so that a rollback brings them back; [`generated`] values are made once. Both are sealed with
 //!   age under a [`Key`] that lies outside the store: the store sees neither a value nor a name.
 //!
-//! It is *not* concerned with what a build may see of its caller's variables (indexes, proxies,
-//! certificates), which never reach a service, nor with who may ask to reveal a value.
+//! It is *not* concerned with builds, whose environment `release` makes: of the layers above an
+//! artifact depends on the app file's alone, and what a build gets besides (places in its stage, and
+//! what the caller's shell says of indexes, proxies and certificates) never reaches a service. Nor
+//! with who may ask to reveal a value.
 
 mod base;
 mod check;
@@ -41,6 +43,6 @@ pub use construct::{ConstructError, Environment, Inputs, Purpose, Row, Slot};
 pub use generated::Generated;
 pub use key::{Key, KeyError};
 pub use layer::Layer;
-pub use missing::{Missing, MissingVariable};
+pub use missing::{IN_THE_SHELL, Missing, MissingVariable};
 pub use operator::{OperatorVariable, Variables, VariablesError};
 pub use secrecy::{Redaction, looks_secret};

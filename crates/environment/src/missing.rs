@@ -5,6 +5,9 @@ use std::fmt;
 
 use report::{Failure, Kind};
 
+/// What is said where the caller's own shell has a variable that a process lacks.
+pub const IN_THE_SHELL: &str = "Your shell has it; Skep never passes your shell's variables on.";
+
 /// What a release lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
@@ -36,7 +39,8 @@ impl Missing {
             let about = variable.about.as_deref().unwrap_or("required by the app file");
             let mut text = about.trim_end_matches('.').to_owned();
             if shell.contains(&variable.name) {
-                text += "\nYour shell has it; Skep never passes your shell's variables on.";
+                text.push('\n');
+                text.push_str(IN_THE_SHELL);
             }
             failure = failure.detail(&variable.name, text);
         }

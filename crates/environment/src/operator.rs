@@ -237,9 +237,9 @@ pub fn read(
     decode(&plain).map_err(|source| VariablesError::Malformed { what, source })
 }
 
-/// Writes `changes` of version `base` as a new version, which is not current yet. Changes that
-/// change nothing write nothing.
-pub fn draft(
+/// Returns version `base` with `changes` made, as [`draft`] would write it, and writes nothing: its
+/// number is the base's.
+pub fn sketch(
     store: &Store,
     key: &Key,
     app: &str,
@@ -250,13 +250,28 @@ pub fn draft(
     let old = read(store, key, app, base)?;
     let variables = old.with(changes, who, at)?;
     let differences = old.differences(&variables);
-    if differences.is_empty() {
-        return Ok(Draft { version: base, variables: old, differences });
-    }
     let bytes = json_bytes(variables.iter().map(|(name, v)| (name, v.value.reveal())));
-    if bytes > ENVIRONMENT_LIMIT_BYTES {
+    if bytes > ENVIRONMENT_LIMIT_BYTES && !differences.is_empty() {
         return Err(VariablesError::TooLarge { app: app.to_owned(), bytes });
     }
+    Ok(Draft { version: base, variables, differences })
+}
+
+/// Writes `changes` of version `base` as a new version, which is not current yet. Changes that
+/// change nothing write nothing.
+pub fn draft(
+    store: &Store,
+    key: &Key,
+    app: &str,
+    base: u64,
+    changes: &[Change],
+    (who, at): (&str, &str),
+) -> Result<Draft, VariablesError> {
+    let sketched = sketch(store, key, app, base, changes, (who, at))?;
+    if sketched.differences.is_empty() {
+        return Ok(sketched);
+    }
+    let Draft { variables, differences, .. } = sketched;
     let head_key = head_key(app);
     let found = store.get_json::<Head>(&head_key)?;
     let unchanged = found.as_ref().map(|json| json.mod_revision).unwrap_or_default();

@@ -22,7 +22,7 @@ pub(crate) fn variables(service: &Service, slot: &Slot<'_>) -> Vec<ProfileVariab
         .into_iter()
         .filter_map(|variable| {
             let value = fill(variable.value, slot)?;
-            let source = format!("server profile {profile}: {}", variable.why);
+            let source = format!("{profile}: {}", variable.why);
             Some(ProfileVariable { name: variable.name, value, source })
         })
         .collect()

@@ -171,6 +171,16 @@ impl Home {
         self.run().join("private")
     }
 
+    /// What converge has to know of this machine: its lock, journal and ledger; written by it alone.
+    pub fn converge(&self) -> PathBuf {
+        self.root.join("converge")
+    }
+
+    /// Cookbooks that were fetched from elsewhere; may be deleted at any time.
+    pub fn fetched_cookbooks(&self) -> PathBuf {
+        self.cache().join("cookbooks")
+    }
+
     /// Build logs of one app.
     pub fn build_logs(&self, app: &str) -> PathBuf {
         self.app(app).join("builds")

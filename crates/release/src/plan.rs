@@ -175,7 +175,10 @@ fn search_path(caller: &BTreeMap<String, String>) -> String {
 
 fn lines(plan: &BuildPlan, app: &App) -> Vec<String> {
     if let Some(existing) = &plan.existing {
-        return vec![format!("no change: artifact {} was built before", existing.id.short())];
+        return vec![format!(
+            "artifact {} was built before: nothing to build",
+            existing.id.short()
+        )];
     }
     let mut lines = Vec::new();
     if let Some(environment) = &plan.environment {

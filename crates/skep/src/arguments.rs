@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use report::Kind;
 
-use crate::commands::{agent, app, completions, docs, doctor, env};
+use crate::commands::{agent, app, completions, docs, doctor, env, group, role};
 use crate::context::Context;
 use crate::error::{Error, usage};
 use crate::output::{Format, Loudness, Output};
@@ -107,6 +107,20 @@ pub(crate) enum Command {
     EnvList(env::list::Arguments),
     #[command(name = "env:explain")]
     EnvExplain(env::explain::Arguments),
+    #[command(name = "group:list", alias = "groups:list")]
+    GroupList(group::list::Arguments),
+    #[command(name = "group:show", alias = "groups:show")]
+    GroupShow(group::show::Arguments),
+    #[command(name = "group:diff", alias = "groups:diff")]
+    GroupDiff(group::diff::Arguments),
+    #[command(name = "group:lint", visible_alias = "lint")]
+    GroupLint(group::lint::Arguments),
+    #[command(name = "role:create", alias = "roles:create")]
+    RoleCreate(role::create::Arguments),
+    #[command(name = "role:update", alias = "roles:update")]
+    RoleUpdate(role::update::Arguments),
+    #[command(name = "role:show", alias = "roles:show")]
+    RoleShow(role::show::Arguments),
     #[command(name = "agent:status")]
     AgentStatus(agent::status::Arguments),
     #[command(name = "agent:install")]
@@ -127,9 +141,19 @@ pub(crate) enum Command {
 
 /// Returns the whole command line's definition.
 pub(crate) fn definition() -> clap::Command {
-    let command = Cli::command().disable_help_subcommand(true);
+    let command = Cli::command().disable_help_subcommand(true).mut_subcommands(under_short_name);
     let overview = overview(&command);
     command.override_help(overview)
+}
+
+/// Lets a command's usage say the name that people type.
+fn under_short_name(command: clap::Command) -> clap::Command {
+    let Some(short) = command.get_visible_aliases().next().map(str::to_owned) else {
+        return command;
+    };
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").replacen(command.get_name(), &short, 1);
+    command.override_usage(format!("skep {usage}"))
 }
 
 /// Parses this process's arguments; help and mistakes are printed here.
@@ -144,8 +168,14 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
 
 /// The list of commands, by namespace; clap has no groups of subcommands.
 fn overview(command: &clap::Command) -> String {
-    const GROUPS: [(&str, &str); 4] =
-        [("Apps", "app"), ("Variables", "env"), ("Agent", "agent"), ("This machine", "")];
+    const GROUPS: [(&str, &str); 6] = [
+        ("Apps", "app"),
+        ("Variables", "env"),
+        ("Node groups", "group"),
+        ("Roles", "role"),
+        ("Agent", "agent"),
+        ("This machine", ""),
+    ];
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let mut text = format!("{about}\n\n");
     text.push_str("Usage: skep [OPTIONS] COMMAND [APP | APP/SERVICE | DIR] …\n");

@@ -9,6 +9,8 @@ pub(crate) mod completions;
 pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod env;
+pub(crate) mod group;
+pub(crate) mod role;
 
 use std::process::ExitCode;
 
@@ -56,6 +58,13 @@ async fn dispatch(command: Command, context: &Context) -> Result<Outcome> {
         Command::EnvUnset(arguments) => env::unset::run(arguments, context).await,
         Command::EnvList(arguments) => env::list::run(arguments, context).await,
         Command::EnvExplain(arguments) => env::explain::run(arguments, context).await,
+        Command::GroupList(arguments) => group::list::run(arguments, context),
+        Command::GroupShow(arguments) => group::show::run(arguments, context),
+        Command::GroupDiff(arguments) => group::diff::run(arguments, context),
+        Command::GroupLint(arguments) => group::lint::run(arguments, context),
+        Command::RoleCreate(arguments) => role::create::run(arguments, context),
+        Command::RoleUpdate(arguments) => role::update::run(arguments, context),
+        Command::RoleShow(arguments) => role::show::run(arguments, context),
         Command::AgentStatus(arguments) => agent::status::run(arguments, context).await,
         Command::AgentInstall(arguments) => agent::install::run(arguments, context).await,
         Command::AgentStop(arguments) => agent::stop::run(arguments, context).await,

@@ -52,7 +52,7 @@ impl Context {
     }
 
     /// Returns what to say if nothing was ever installed.
-    async fn nothing_here(&self) -> Result<Option<Failure>> {
+    pub(crate) async fn nothing_here(&self) -> Result<Option<Failure>> {
         let home = home()?;
         match home.open() {
             Err(HomeError::Missing(_)) => {}
@@ -62,7 +62,7 @@ impl Context {
         let root = Home::root_installation();
         let named = std::env::var_os("SKEP_HOME").is_some();
         if named || home == root || root.open().is_err() {
-            let failure = Failure::new(Kind::Failed, "nothing here yet")
+            let failure = Failure::new(Kind::Usage, "nothing here yet")
                 .hint("skep up    in an app's directory");
             return Ok(Some(failure));
         }
@@ -76,7 +76,7 @@ impl Context {
         };
         let place = root.root().display();
         Ok(Some(
-            Failure::new(Kind::Failed, format!("nothing here; {place} has {what}"))
+            Failure::new(Kind::Usage, format!("nothing here; {place} has {what}"))
                 .hint(format!("sudo skep …, or SKEP_HOME={place} as a member of group `skep`")),
         ))
     }

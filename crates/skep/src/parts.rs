@@ -62,6 +62,11 @@ pub(crate) fn build_environment() -> BTreeMap<String, String> {
     variables
 }
 
+/// Returns the names of the caller's variables, and none of their values.
+pub(crate) fn shell_names() -> api::ShellNames {
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
+}
+
 /// Is the agent, until it is told to stop.
 pub(crate) fn agent(home: &Home) -> ExitCode {
     agent::run(home)

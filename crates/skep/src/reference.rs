@@ -73,7 +73,7 @@ const EXIT_CODES: &str = "
 | 4 | failed and not fully undone; leftovers are listed |
 | 5 | exists already |
 | 6 | locked, or superseded by a newer request |
-| 64 | the command line, or a file of yours, is invalid |
+| 64 | the command line, or a file of yours, is invalid; no such app, service or release |
 | 69 | the agent cannot be reached |
 | 75 | temporary, try again |
 | 77 | not permitted |

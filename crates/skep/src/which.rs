@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use report::{Failure, Kind, did_you_mean};
+use api::{AppDetail, path};
+use report::{Failure, did_you_mean};
 
-use crate::client::Client;
+use crate::client::{Client, target};
 use crate::context::Context;
 use crate::error::{Result, usage};
 use crate::place::Place;
@@ -45,8 +46,28 @@ pub(crate) async fn choose(
     if known.contains(&chosen.app) {
         return Ok(chosen);
     }
-    let named = matches!(place, Some(Place::App(_) | Place::Service { .. }));
-    Err(unknown_app(&chosen.app, named, &known).into())
+    if let Some(Place::App(_) | Place::Service { .. }) = place {
+        return Err(unknown_app(context, &chosen.app, &known).into());
+    }
+    let failure = usage(format!("there is no app `{}`", chosen.app));
+    Err(failure.hint("the app of this directory is not deployed: skep up").into())
+}
+
+/// Fails if the app has no such service, with the names of those it has.
+pub(crate) async fn check_service(client: &Client, chosen: &Chosen) -> Result<()> {
+    let Chosen { app, service: Some(service) } = chosen else { return Ok(()) };
+    let detail: AppDetail = client.get(&target(path::APP, &[("app", app)], &[])).await?;
+    if detail.scale.contains_key(service) {
+        return Ok(());
+    }
+    let failure = usage(format!("{app} has no service `{service}`"));
+    let known: Vec<&str> = detail.scale.keys().map(String::as_str).collect();
+    Err(match did_you_mean(service, known.iter().copied()) {
+        Some(similar) => failure.hint(format!("did you mean `{similar}`?")),
+        None if known.is_empty() => failure.hint("it has no release yet: skep deploy"),
+        None => failure.hint(format!("its services are: {}", known.join(", "))),
+    }
+    .into())
 }
 
 /// Returns like [`choose`], but an app that only its directory knows is taken as it is: its
@@ -102,29 +123,49 @@ fn which_app(directory: &Path, known: &[String]) -> Failure {
     }
 }
 
-fn unknown_app(app: &str, named: bool, known: &[String]) -> Failure {
-    let failure = Failure::new(Kind::Failed, format!("there is no app `{app}`"));
-    if !named {
-        return failure.hint("it was never deployed: skep up");
-    }
-    match did_you_mean(app, known.iter().map(String::as_str)) {
+/// Says that nobody knows an app that was named, what was probably meant, and which there are.
+pub(crate) fn unknown_app(context: &Context, app: &str, known: &[String]) -> Failure {
+    let failure = usage(format!("there is no app `{app}`"));
+    let failure = match did_you_mean(app, known.iter().map(String::as_str)) {
         Some(similar) => failure.hint(format!("did you mean `{similar}`?")),
-        None if known.is_empty() => failure.hint("there is none yet: skep up DIR"),
-        None => failure.hint(format!("there are: {}", known.join(", "))),
+        None if app_of(&context.directory).is_ok_and(|own| own == app) => {
+            return failure.hint("the app of this directory is not deployed: skep up");
+        }
+        None if context.resolve(app.as_ref()).is_dir() => {
+            failure.hint(format!("did you mean the directory `./{app}`?"))
+        }
+        None => failure,
+    };
+    match known {
+        [] => failure.hint("there is no app yet: skep up DIR"),
+        known => failure.hint(format!("the apps here are: {}", known.join(", "))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::{Format, Loudness, Output};
 
     #[test]
     fn an_unknown_app_names_what_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("crm")).unwrap();
+        let context = Context {
+            output: Output::new(Format::Text, Loudness::Quiet),
+            directory: directory.path().to_owned(),
+        };
         let known = ["shop".to_owned(), "blog".to_owned()];
-        let hints = |app, named| unknown_app(app, named, &known).hints.join("");
-        assert_eq!(hints("shpo", true), "did you mean `shop`?");
-        assert_eq!(hints("crm", true), "there are: shop, blog");
-        assert_eq!(hints("crm", false), "it was never deployed: skep up");
+        let hints = |app, known| unknown_app(&context, app, known).hints;
+        let all = "the apps here are: shop, blog";
+        assert_eq!(hints("shpo", &known), ["did you mean `shop`?", all]);
+        assert_eq!(hints("wiki", &known), [all]);
+        assert_eq!(hints("crm", &known), ["did you mean the directory `./crm`?", all]);
+        assert_eq!(hints("wiki", &[]), ["there is no app yet: skep up DIR"]);
+        let file = "app = \"crm\"\n[services.web]\ncommand = \"true\"\n";
+        std::fs::write(directory.path().join("skep.toml"), file).unwrap();
+        let own = "the app of this directory is not deployed: skep up";
+        assert_eq!(hints("crm", &known), [own]);
         assert_eq!(
             which_app(Path::new("/tmp/x"), &known).hints,
             ["name one of: shop, blog".to_owned()]

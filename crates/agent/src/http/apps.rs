@@ -26,8 +26,7 @@ pub(super) async fn overview(State(agent): State<Agent>) -> Json<Overview> {
 
 pub(super) async fn list(State(agent): State<Agent>) -> Reply<Vec<AppSummary>> {
     let apps = agent.node().journal().apps()?;
-    let rows: Result<Vec<_>, _> = apps.iter().map(|app| agent.summary(app)).collect();
-    Ok(Json(rows?))
+    Ok(Json(apps.iter().map(|app| agent.summary(app)).collect()))
 }
 
 pub(super) async fn show(State(agent): State<Agent>, Path(app): Path<String>) -> Reply<AppDetail> {

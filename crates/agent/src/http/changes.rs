@@ -23,10 +23,18 @@ pub(super) async fn plan(
     State(agent): State<Agent>,
     Json(request): Json<DeployRequest>,
 ) -> Reply<PlanReply> {
+    if let (Some(app), false) = (&request.app, plans_for_new(&request.kind)) {
+        agent.app(app)?;
+    }
     let node = agent.node().clone();
     let planned = tokio::task::spawn_blocking(move || deploy::executor::plan_of(&node, &request));
     let planned = planned.await.map_err(|error| Failure::from_error(Kind::Internal, &error))?;
     Ok(Json(planned?))
+}
+
+/// Returns whether a request may be the first that is heard of its app.
+fn plans_for_new(kind: &DeployKind) -> bool {
+    matches!(kind, DeployKind::Deploy { .. } | DeployKind::Environment { .. })
 }
 
 pub(super) async fn scale(
@@ -42,6 +50,7 @@ pub(super) async fn scale(
         who: request.who,
         listen: None,
         build_environment: BTreeMap::new(),
+        shell: api::ShellNames::default(),
     })?))
 }
 
@@ -68,54 +77,27 @@ pub(super) async fn up(
     State(agent): State<Agent>,
     Json(request): Json<UpRequest>,
 ) -> Result<Response, Failed> {
-    let who = request.deploy.who.clone();
-    let started = agent.submit(request.deploy)?;
-    let Some(id) = started.id else {
-        return Err(Failed(Failure::new(Kind::Internal, "a deploy without an id")));
-    };
-    let feed = agent.inner.registry.feed(&id.0);
-    let feed = feed.ok_or_else(|| Failure::new(Kind::Internal, "a deploy without a feed"))?;
-    let session = Session { agent, app: started.app, deploy: id.0, who };
-    Ok(stream::lines(stream::of_feed(feed, session, true)))
+    let (lease, feed) = agent.open_session(request.deploy, &request.session)?;
+    Ok(stream::lines(stream::of_feed(feed, lease, true)))
+}
+
+pub(super) async fn session(
+    State(agent): State<Agent>,
+    Path(id): Path<String>,
+) -> Result<Response, Failed> {
+    let (lease, feed) = agent.attach(&id)?;
+    Ok(stream::lines(stream::of_feed(feed, lease, true)))
+}
+
+pub(super) async fn close_session(
+    State(agent): State<Agent>,
+    Path(id): Path<String>,
+) -> Reply<DeployStarted> {
+    Ok(Json(agent.close_session(&id)?))
 }
 
 pub(super) async fn halt(State(agent): State<Agent>) -> Reply<api::Halted> {
     // In a task of its own: a client that goes away must not leave it half-done.
     let halted = tokio::spawn(async move { agent.halt().await });
     Ok(Json(halted.await.map_err(|error| Failure::from_error(Kind::Internal, &error))??))
-}
-
-/// A foreground session: its client's connection is its lease. When the stream is dropped, the
-/// deploy is cancelled if it can be, and what it started is drained and stopped.
-struct Session {
-    agent: Agent,
-    app: String,
-    deploy: String,
-    who: String,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let agent = self.agent.clone();
-        let (app, deploy, who) = (self.app.clone(), self.deploy.clone(), self.who.clone());
-        tokio::spawn(async move {
-            tracing::info!(app, deploy, "a foreground session ended");
-            let _ = agent.cancel(&deploy);
-            agent.ended(&deploy).await;
-            // What served before, or what somebody deployed since, is not this session's.
-            if !agent.made_what_serves(&app, &deploy) || agent.is_down(&app) {
-                return;
-            }
-            let request = DeployRequest {
-                app: Some(app.clone()),
-                kind: DeployKind::Stop { service: None },
-                who,
-                listen: None,
-                build_environment: BTreeMap::new(),
-            };
-            if let Err(failure) = agent.submit(request) {
-                agent.problem(&app, Some(format!("the session's app was not stopped: {failure}")));
-            }
-        });
-    }
 }

@@ -6,9 +6,10 @@ use std::sync::PoisonError;
 use api::{DeployStarted, EnvEntry, EnvExplain, EnvList, EnvRequest, RunPlan, RunRequest};
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use deploy::executor::Caller;
 use deploy::records::Intent;
 use deploy::spec::{Prepared, find_program};
-use deploy::{DeployError, Feed, diagnose};
+use deploy::{DeployError, diagnose};
 use environment::operator::{self, Change};
 use environment::{Purpose, Row};
 use report::{Failure, Kind, Secret};
@@ -16,7 +17,6 @@ use serde::Deserialize;
 use store::Txn;
 
 use super::reply::Reply;
-use crate::registry::Waiting;
 use crate::state::Agent;
 
 fn prepared(agent: &Agent, app: &str) -> Result<Prepared, Failure> {
@@ -127,11 +127,8 @@ pub(super) async fn change(
     let names = draft.differences.keys().cloned().collect();
     let id = format!("d{}", node.journal().count("deploy")?);
     let intent = Intent::Environment { version: draft.version, names };
-    Ok(Json(agent.enqueue(Waiting {
-        record: agent.record(id, &app, intent, &request.who),
-        feed: Feed::default(),
-        build_environment: std::collections::BTreeMap::new(),
-    })?))
+    let caller = Caller { shell: request.shell, ..Caller::default() };
+    Ok(Json(agent.enqueue(agent.record(id, &app, intent, &request.who), &caller)?))
 }
 
 #[derive(Debug, Deserialize)]

@@ -52,6 +52,7 @@ fn routes(agent: Agent) -> Router {
         .route(path::DEPLOY_EVENTS, get(changes::events))
         .route(path::DEPLOY_CANCEL, post(changes::cancel))
         .route(path::UP, post(changes::up))
+        .route(path::SESSION, get(changes::session).merge(delete(changes::close_session)))
         .route(path::HALT, post(changes::halt))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(agent)

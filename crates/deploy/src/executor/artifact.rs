@@ -8,10 +8,10 @@ use app::model::App;
 use release::{BuildEvent, BuildPlan, Builder, Identity};
 use report::{Failure, Kind};
 
-use super::{Executor, listener, target};
+use super::{Executor, intended, listener};
 use crate::error::DeployError;
 use crate::node::Node;
-use crate::records::{End, ReleaseRecord, ReleaseState};
+use crate::records::{End, ReleaseRecord, ReleaseState, Serving};
 
 /// Returns who builds and owns the files of an app.
 pub(super) fn identity(node: &Node, app: &str) -> Result<Identity, DeployError> {
@@ -23,6 +23,27 @@ pub(super) fn identity(node: &Node, app: &str) -> Result<Identity, DeployError> 
     })
 }
 
+/// Returns whether a deploy would lead to what serves already. `asked` is the address that was asked
+/// for, if one was.
+pub(super) fn is_unchanged(
+    node: &Node,
+    from: &Serving,
+    current: &ReleaseRecord,
+    app: &App,
+    plan: &BuildPlan,
+    asked: Option<&str>,
+) -> Result<bool, DeployError> {
+    let head = environment::operator::head(&node.store, &app.name)?;
+    let stopped = from.services.values().all(|placement| placement.stopped);
+    let known = node.journal().app(&app.name)?.and_then(|app| app.listener);
+    let moves = asked.is_some() && asked != known.as_deref();
+    Ok(plan.existing.as_ref().is_some_and(|found| found.id == current.artifact.id)
+        && current.app.config_json() == app.config_json()
+        && current.env_version == head.current
+        && !stopped
+        && !moves)
+}
+
 impl Executor {
     /// Builds a directory and makes a release of it; an end if nothing changed.
     pub(super) async fn build(
@@ -30,13 +51,17 @@ impl Executor {
         directory: &str,
         force: bool,
     ) -> Result<Option<End>, DeployError> {
-        self.feed.step(StepName::Build, StepState::Running, "reading the source");
         let source = PathBuf::from(directory);
         let app = app::load(&source).map_err(Failure::from)?;
         if app.name != self.record.app {
             let text = format!("`{directory}` is the app {}, not {}", app.name, self.record.app);
             return Err(Failure::new(Kind::Usage, text).into());
         }
+        let head = environment::operator::head(&self.node.store, &app.name)?;
+        let operator =
+            environment::operator::read(&self.node.store, &self.node.key, &app.name, head.current)?;
+        intended::foresee(&self.node, &app, &operator, self.caller.shell.names())?;
+        self.feed.step(StepName::Build, StepState::Running, "reading the source");
         for note in &app.notes {
             self.feed.notice(note.clone());
         }
@@ -44,12 +69,12 @@ impl Executor {
         listener::check_claims(&self.node, &app, self.expected_listener()?.as_deref())?;
         let identity = identity(&self.node, &app.name)?;
         let builder =
-            Builder::new(&self.node.home, &app, &source, identity, &self.build_environment);
+            Builder::new(&self.node.home, &app, &source, identity, &self.caller.build_environment);
         let (builder, plan) = self.plan(builder).await?;
         let current = self.current_release()?;
-        if let Some(current) = &current
-            && !force
-            && self.is_unchanged(current, &app, &plan)?
+        let asked = self.record.listener.as_deref();
+        if let (Some(current), Some(from), false) = (&current, &self.record.from, force)
+            && is_unchanged(&self.node, from, current, &app, &plan, asked)?
         {
             let text = format!("no change since v{}", current.number);
             self.feed.step(StepName::Build, StepState::Skipped, text);
@@ -70,7 +95,6 @@ impl Executor {
         let artifact = self.run_build(builder, plan).await?;
         let text =
             if existed { text } else { format!("{text}, {:.1} s", begun.elapsed().as_secs_f64()) };
-        self.feed.step(StepName::Build, StepState::Done, text);
         self.seed(&app, &artifact, &source).await?;
         let head = environment::operator::head(&self.node.store, &app.name)?;
         let release = ReleaseRecord {
@@ -87,8 +111,10 @@ impl Executor {
             failure: None,
             removed: false,
         };
-        let changed = current.map_or(Vec::new(), |old| target::changes(&self.node, &old, &release));
+        let changes = |old: ReleaseRecord| intended::changes(&self.node, &old, &release);
+        let changed = current.map_or(Vec::new(), changes);
         self.add_release(ReleaseRecord { changed, ..release })?;
+        self.feed.step(StepName::Build, StepState::Done, text);
         Ok(None)
     }
 
@@ -97,28 +123,6 @@ impl Executor {
             Some(from) => self.node.journal().release(&self.record.app, from.release).map(Some),
             None => Ok(None),
         }
-    }
-
-    /// Returns whether a deploy would lead to what serves already.
-    fn is_unchanged(
-        &self,
-        current: &ReleaseRecord,
-        app: &App,
-        plan: &BuildPlan,
-    ) -> Result<bool, DeployError> {
-        let head = environment::operator::head(&self.node.store, &app.name)?;
-        let stopped = self
-            .record
-            .from
-            .as_ref()
-            .is_some_and(|from| from.services.values().all(|placement| placement.stopped));
-        let known = self.node.journal().app(&app.name)?.and_then(|app| app.listener);
-        let moves = self.record.listener.is_some() && self.record.listener != known;
-        Ok(plan.existing.as_ref().is_some_and(|found| found.id == current.artifact.id)
-            && current.app.config_json() == app.config_json()
-            && current.env_version == head.current
-            && !stopped
-            && !moves)
     }
 
     async fn plan(&self, builder: Builder) -> Result<(Builder, BuildPlan), DeployError> {

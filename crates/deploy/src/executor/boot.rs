@@ -196,8 +196,7 @@ pub fn expected_slots(
     Ok(expected)
 }
 
-/// Starts one slot of a release. A socket file that a process before it bound by itself is removed
-/// first; one of a process that lives is left alone.
+/// Starts one slot of a release.
 pub(super) async fn start(
     node: &Node,
     handle: &supervise::ServiceHandle,
@@ -208,15 +207,6 @@ pub(super) async fn start(
 ) -> Result<(), DeployError> {
     let spec = prepared.slot(node, service, number, placement)?;
     handle.ensure_shim().await?;
-    let alive = handle.view().slots.get(&spec.id).is_some_and(|state| !state.phase.is_empty());
-    let app = prepared.app();
-    let listen = app.services.get(service).map(|service| service.listen);
-    if let (Some(listen @ app::model::Listen::Path), false) = (listen, alive)
-        && let Some(control::proxy::EndpointAddress::Unix(path)) =
-            spec::address(node, &app.name, service, listen, number, placement)
-    {
-        disk::remove_file(path.as_ref())?;
-    }
     handle.start(spec).await?;
     Ok(())
 }
@@ -404,7 +394,7 @@ pub(super) fn retain(node: &Node, app: &str, current: u32) -> Result<(), DeployE
         }
     }
     environment::operator::prune(&node.store, app, &versions)?;
-    Ok(())
+    journal.forget_releases(app)
 }
 
 /// Closes a public socket in the proxy and in its shim.

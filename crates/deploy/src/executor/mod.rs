@@ -4,16 +4,17 @@
 //! start, switching to the table in force is no switch, draining what is gone is done. So a record
 //! that is found at the agent's start is simply run again, with these exceptions:
 //!
-//! - before `release`: it is built again (the caller's allow-listed variables are not kept, a
-//!   build that needed them fails and changes nothing);
+//! - before `release`: it is built again, with the same variables of its caller's;
 //! - `release`: its command runs under its own shim, which knows how it ended. Where nobody can
 //!   know, the deploy stops and says so: a migration is never run twice by guess;
 //! - `switch`: nobody knows what became of the new slots meanwhile, so it goes back to `start`;
 //! - after a reboot everything before `switch` is undone, everything from there on finished.
 
+mod allocate;
 mod artifact;
 mod boot;
 mod counters;
+mod intended;
 mod listener;
 mod preview;
 mod release_command;
@@ -22,7 +23,6 @@ mod target;
 mod undo;
 mod watch;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use api::{DeployEvent, DeployId, DeploySummary};
@@ -36,6 +36,7 @@ use crate::node::Node;
 use crate::readiness::Readiness;
 use crate::records::{DeployRecord, End, Intent, Phase, ReleaseRecord, ReleaseState, Serving};
 
+pub use crate::caller::Caller;
 pub use boot::{
     Known, bring_up, bring_up_beside, close_listener, close_unused_listeners, drain_limit_of,
     end_shims, expected_slots, follow_serving, publish_serving, remove_unclaimed, section_of,
@@ -62,8 +63,7 @@ pub struct Executor {
     record: DeployRecord,
     feed: Feed,
     signals: Signals,
-    /// The caller's allow-listed variables for the build.
-    build_environment: BTreeMap<String, String>,
+    caller: Caller,
     begun: Instant,
     /// Request counters before anything was touched.
     before: Option<counters::Counters>,
@@ -79,7 +79,7 @@ impl Executor {
         record: DeployRecord,
         feed: Feed,
         signals: Signals,
-        build_environment: BTreeMap<String, String>,
+        caller: Caller,
     ) -> Self {
         Self {
             node,
@@ -87,7 +87,7 @@ impl Executor {
             record,
             feed,
             signals,
-            build_environment,
+            caller,
             begun: Instant::now(),
             before: None,
             cut: 0,
@@ -110,7 +110,7 @@ impl Executor {
         let record = match self.node.journal().end(&self.record, end.clone()) {
             Ok(record) => record,
             Err(error) => {
-                // The next start of the agent finds the record and ends it.
+                // The record stays where it was; whoever runs this writes the end later.
                 tracing::error!(deploy = self.record.id, %error, "failed to record a deploy's end");
                 self.record.clone()
             }
@@ -232,9 +232,8 @@ impl Executor {
             Intent::Deploy { .. } | Intent::Rollback { .. } | Intent::Environment { .. }
         );
         if state == "running" && makes_release && self.record.release.is_none() {
-            // The number that it will get: releases of an app are made one at a time.
-            let known = self.node.journal().app(&self.record.app).ok().flatten();
-            summary.to = Some(known.map_or(0, |app| app.last_release) + 1);
+            // It gets its number when it is added: a build may yet find that nothing changed.
+            summary.to = None;
         }
         summary
     }

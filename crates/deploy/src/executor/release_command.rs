@@ -112,7 +112,8 @@ impl Executor {
         let failure = failure.detail("command", command.text);
         let old = self.record.from.as_ref().map(|from| from.release);
         let prepared = Prepared::read(&self.node, release)?;
-        Err(diagnose::release_failed(failure, &prepared, old, &lines).into())
+        let shell = self.caller.shell.names();
+        Err(diagnose::release_failed(failure, &prepared, old, &lines, shell).into())
     }
 
     /// Stops a release command that nobody waits for any more, and waits for its end.

@@ -8,7 +8,7 @@ use app::model::{App, Listen, Ready};
 use control::SlotId;
 use control::proxy::{EndpointId, InFlight};
 use report::{Failure, Kind};
-use routing::Section;
+use routing::{Cut, Section};
 use store::Txn;
 use supervise::{ServiceHandle, ServiceView, wait_for};
 use tokio::sync::watch as channel;
@@ -83,7 +83,7 @@ impl Executor {
             }
             let reports = self.await_ready(wave, &to, &releases).await?;
             ready += wave.len();
-            note = reports.into_iter().map(|report| report.text).find(|t| !t.is_empty()).or(note);
+            note = telling(reports).or(note);
             self.say_start(&to, &roll, ready);
         }
         for (old, new) in &roll.replaced {
@@ -202,12 +202,23 @@ impl Executor {
         }
         let prepared = releases.get(app, serving.release)?;
         let old = self.before_stage().map(|before| before.release);
-        Err(diagnose::never_ready(&self.node.home, prepared, old, &failed).into())
+        Err(diagnose::never_ready(
+            &self.node.home,
+            prepared,
+            old,
+            &failed,
+            self.caller.shell.names(),
+        )
+        .into())
     }
 
     /// Lets a slot that will be stopped before its successor starts finish its requests: new ones
     /// are held by the proxy until the successor is ready.
-    async fn step_aside(&self, slot: &PlannedSlot, releases: &Releases) -> Result<(), DeployError> {
+    async fn step_aside(
+        &mut self,
+        slot: &PlannedSlot,
+        releases: &Releases,
+    ) -> Result<(), DeployError> {
         let app = &self.record.app;
         let Some(before) = self.before_stage() else { return Ok(()) };
         let Some(service) = placement(before, slot)
@@ -229,8 +240,23 @@ impl Executor {
         self.node.router.set_app(app, section).await?;
         let limit = Duration::from_millis(service.drain_ms);
         let progress = channel::Sender::new(Vec::new());
-        self.node.router.drain(vec![endpoint], limit, progress).await?;
+        let cut = self.node.router.drain(vec![endpoint], limit, progress).await?;
+        self.count_cut(&cut);
         Ok(())
+    }
+
+    /// Counts and lists requests that were ended at their drain limit.
+    pub(super) fn count_cut(&mut self, cut: &Cut) {
+        self.cut += cut.total;
+        for request in &cut.requests {
+            self.feed.notice(format!(
+                "ended at the drain limit: {} {} (request {}, {:.1} s)",
+                request.method,
+                request.path,
+                request.id,
+                request.age_ms as f64 / 1000.0
+            ));
+        }
     }
 
     /// Stops a slot and waits until its tree is empty.
@@ -381,7 +407,8 @@ impl Executor {
         }
         let progress = channel::Sender::new(Vec::new());
         let mut seen = progress.subscribe();
-        let draining = self.node.router.drain(endpoints, limit, progress);
+        let node = self.node.clone();
+        let draining = node.router.drain(endpoints, limit, progress);
         tokio::pin!(draining);
         let cut = loop {
             tokio::select! {
@@ -393,16 +420,7 @@ impl Executor {
                 }
             }
         };
-        self.cut += cut.total;
-        for request in &cut.requests {
-            self.feed.notice(format!(
-                "ended at the drain limit: {} {} (request {}, {:.1} s)",
-                request.method,
-                request.path,
-                request.id,
-                request.age_ms as f64 / 1000.0
-            ));
-        }
+        self.count_cut(&cut);
         let text = match cut.total {
             0 => "nothing in flight".to_owned(),
             total => format!("{total} cut at {} s", limit.as_secs()),
@@ -495,6 +513,12 @@ fn on_service(verb: &str, app: &str, service: Option<&str>) -> String {
 }
 
 /// `web 2/2, queue 1/1`.
+/// Returns what is told of a wave: an answer that was asked for says more than having stayed up.
+fn telling(reports: Vec<ReadyReport>) -> Option<String> {
+    let texts = reports.into_iter().map(|report| report.text).filter(|text| !text.is_empty());
+    texts.max_by_key(|text| text.starts_with("GET "))
+}
+
 fn counts(roll: &Roll) -> String {
     let mut services: BTreeMap<&str, usize> = BTreeMap::new();
     for slot in roll.started() {

@@ -138,9 +138,10 @@ impl Executor {
         let endpoints = self.endpoints_of(&started, releases)?;
         let limit = std::time::Duration::from_secs(30);
         let progress = tokio::sync::watch::Sender::new(Vec::new());
-        note(
-            self.node.router.drain(endpoints, limit, progress).await.map(drop).map_err(Into::into),
-        );
+        match self.node.router.drain(endpoints, limit, progress).await {
+            Ok(cut) => self.count_cut(&cut),
+            Err(error) => note(Err(error.into())),
+        }
         note(self.remove_slots(&started).await);
         outcome
     }

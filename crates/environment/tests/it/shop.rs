@@ -45,7 +45,6 @@ impl Rest {
                 user: "skep-shop",
                 home: Path::new("/h/apps/shop/home"),
                 python: Some(Path::new("/h/artifacts/shop/1/environment")),
-                temporary: None,
             },
             generated: &self.generated,
             operator: &self.operator,

@@ -7,18 +7,18 @@
 //! | once more | we leave, the agent goes on | we leave, the agent drains |
 //!
 //! An agent that is replaced in the middle of a deploy resumes it; we attach again, at most
-//! [`ATTACHMENTS_MAX`] times. A foreground session outlives its deploy and ends with its connection,
-//! so that its loss is its end. On Ctrl-C the app is stopped *before* the connection is closed, by
-//! an ordinary request: so the draining can be shown.
+//! [`ATTACHMENTS_MAX`] times in a row. A foreground session outlives its deploy and ends with its
+//! connection; where the agent is replaced we hold the session again by its id, which the new agent
+//! waits for. On Ctrl-C the app is stopped *before* the connection is closed, so that the draining
+//! can be shown; what somebody else deployed since is not stopped.
 
 use std::time::{Duration, Instant};
 
-use api::{AppDetail, DeployEvent, DeployId, DeployKind, DeployStarted, LogLine, path};
+use api::{AppDetail, DeployEvent, DeployId, DeployStarted, LogLine, path};
 use report::{Failure, Kind};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::screen::Screen;
-use super::submit::on_app;
 use crate::client::{self, Client, Lines, target};
 use crate::error::{Error, Outcome, Result};
 use crate::interrupt::Interrupts;
@@ -26,9 +26,12 @@ use crate::output::{Format, Output};
 use crate::render::deploy::{DeployView, Session, Verbosity};
 use crate::render::log;
 
-/// How often a client attaches to one deploy: an agent that is lost more often than this while one
-/// deploy runs is in a crash loop.
+/// How often a client attaches in a row: an agent that is lost more often than this is in a crash
+/// loop.
 const ATTACHMENTS_MAX: u32 = 5;
+
+/// An attachment that lasted so long was no part of a crash loop.
+const STEADY: Duration = Duration::from_secs(60);
 
 /// How long a session's end is waited for: the default drain limit and stop grace together, twice.
 const DRAIN_MAX: Duration = Duration::from_secs(120);
@@ -77,6 +80,8 @@ pub(crate) struct Follow<'a> {
     phase: Phase,
     app: String,
     id: Option<DeployId>,
+    /// The id of the session that is held.
+    session_id: Option<String>,
     /// This session's deploy made what serves; else that ran before, and goes on.
     is_ours: bool,
     logs: Option<Lines>,
@@ -115,6 +120,7 @@ impl<'a> Follow<'a> {
             phase: Phase::Before,
             app: String::new(),
             id: None,
+            session_id: None,
             is_ours: false,
             logs: None,
             lease: None,
@@ -130,20 +136,30 @@ impl<'a> Follow<'a> {
         self
     }
 
+    /// Says which session is held by the connection that the events come on.
+    #[must_use]
+    pub(crate) fn holding(mut self, session: String) -> Self {
+        self.session_id = Some(session);
+        self
+    }
+
     /// Follows the events to their end.
     pub(crate) async fn run(mut self, mut events: Lines, ends: Ends) -> Result<Outcome> {
         let mut ticks = tokio::time::interval(FRAME);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut attachments = 1;
+        let mut attached = Instant::now();
         loop {
             match self.next(&mut events, &mut ticks).await? {
                 Happened::Interrupt
-                    if self.phase == Phase::Live && ends == Ends::WithTheSession =>
+                    if self.phase == Phase::Live
+                        && ends == Ends::WithTheSession
+                        && self.is_ours =>
                 {
-                    let Some(stopping) = self.stop().await else {
-                        return Ok(self.leave(LEFT_DRAINING));
-                    };
-                    self.lease = Some(std::mem::replace(&mut events, stopping));
+                    match self.stop().await {
+                        Ok(stopping) => self.lease = Some(std::mem::replace(&mut events, stopping)),
+                        Err(outcome) => return Ok(outcome),
+                    }
                 }
                 Happened::Interrupt => {
                     if let Some(outcome) = self.interrupted().await? {
@@ -155,11 +171,20 @@ impl<'a> Follow<'a> {
                         return Ok(outcome);
                     }
                 }
-                Happened::Event(None) if ends == Ends::WithTheDeploy => {
-                    attachments += 1;
-                    events = self.attach_again(attachments).await?;
+                Happened::Event(None) if self.phase == Phase::Draining => {
+                    return Ok(
+                        self.leave("the agent went away; it goes on draining when it is back")
+                    );
                 }
-                Happened::Event(None) => return self.session_lost(),
+                Happened::Event(None) => {
+                    attachments = if attached.elapsed() > STEADY { 1 } else { attachments + 1 };
+                    let again = match ends {
+                        Ends::WithTheDeploy => self.attach_again(attachments).await?,
+                        Ends::WithTheSession => self.hold_again(attachments).await?,
+                    };
+                    let Some(again) = again else { return Ok(self.leave(LEFT_DRAINING)) };
+                    (events, attached) = (again, Instant::now());
+                }
                 Happened::Log(Some(line)) => self.log(&line)?,
                 Happened::Log(None) => self.logs = None,
                 Happened::Frame => {
@@ -213,19 +238,16 @@ impl<'a> Follow<'a> {
             DeployEvent::Live(_) if matches!(self.phase, Phase::Before | Phase::Cancelling) => {
                 self.phase = Phase::Live;
                 self.is_ours = true;
-                if self.session == Session::Foreground && self.output.says_progress() {
-                    // The app's own lines are a courtesy: without them the session is as good.
-                    let logs = follow_logs(self.client, &self.app);
-                    let logs = tokio::time::timeout(LOGS_MAX, logs).await;
-                    self.logs = logs.ok().and_then(Result::ok);
-                }
+                self.show_logs(Backlog::All).await;
             }
-            DeployEvent::Ended { failure: None, .. }
+            DeployEvent::Ended { failure: None, deploy }
                 if self.session == Session::Foreground
                     && matches!(self.phase, Phase::Before | Phase::Live) =>
             {
                 // The deploy is over, the session has only begun.
                 self.phase = Phase::Live;
+                // Its switch was told to nobody if the agent was killed just then.
+                self.is_ours |= deploy.to != deploy.from;
             }
             DeployEvent::Ended { deploy, failure } => {
                 self.screen.clear();
@@ -278,9 +300,9 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// Stops what the session serves; returns the events of that, or `None` where they cannot be
-    /// had: the end of our connection says the same, only its outcome is not seen.
-    async fn stop(&mut self) -> Option<Lines> {
+    /// Stops what the session serves; returns the events of that, or how the command ends: where
+    /// they cannot be had the end of our connection says the same, only its outcome is not seen.
+    async fn stop(&mut self) -> std::result::Result<Lines, Outcome> {
         self.phase = Phase::Draining;
         self.logs = None;
         self.deadline = Some(tokio::time::Instant::now() + DRAIN_MAX);
@@ -289,14 +311,23 @@ impl<'a> Follow<'a> {
         // Another deploy: its steps have the names of the first one's.
         self.view = DeployView::new(self.output.progress_paint, self.session, Verbosity::Steps);
         self.view.continues();
-        let request = on_app(&self.app, DeployKind::Stop { service: None });
         let client = self.client;
+        let session = self.session_id.clone().unwrap_or_default();
         let stopping = async {
-            let answer: DeployStarted = client.post(path::DEPLOYS, &request).await?;
-            let id = answer.id.ok_or_else(|| Failure::new(Kind::Locked, "nothing to stop"))?;
-            client.stream(&target(path::DEPLOY_EVENTS, &[("id", &id.0)], &[])).await
+            let session = target(path::SESSION, &[("session", &session)], &[]);
+            let answer: DeployStarted = client.delete(&session).await?;
+            let Some(id) = answer.id else { return Ok(Err(answer.message)) };
+            client.stream(&target(path::DEPLOY_EVENTS, &[("id", &id.0)], &[])).await.map(Ok)
         };
-        self.unless_interrupted(stopping).await?.ok()
+        match self.unless_interrupted(stopping).await {
+            Some(Ok(Ok(stopping))) => Ok(stopping),
+            // Somebody deployed it since.
+            Some(Ok(Err(message))) => {
+                self.output.say(&message.unwrap_or_default());
+                Err(Outcome::Done)
+            }
+            Some(Err(_)) | None => Err(self.leave(LEFT_DRAINING)),
+        }
     }
 
     async fn cancel(&mut self) -> Result<Option<Outcome>> {
@@ -339,7 +370,8 @@ impl<'a> Follow<'a> {
         format!("skep app:watch {}", self.app)
     }
 
-    async fn attach_again(&mut self, attachment: u32) -> Result<Lines> {
+    /// Attaches to the deploy again; `None`: interrupted meanwhile.
+    async fn attach_again(&mut self, attachment: u32) -> Result<Option<Lines>> {
         let lost = || {
             Failure::new(
                 Kind::Unavailable,
@@ -358,21 +390,53 @@ impl<'a> Follow<'a> {
         self.screen.clear();
         self.output.warn("the agent went away; attaching again");
         match self.client.stream(&target(path::DEPLOY_EVENTS, &[("id", &id.0)], &[])).await {
-            Ok(events) => Ok(events),
+            Ok(events) => Ok(Some(events)),
             Err(Error::Failure(failure)) => Err(lost().cause(failure.message.clone()).into()),
             Err(error) => Err(error),
         }
     }
 
-    fn session_lost(&mut self) -> Result<Outcome> {
+    /// Holds the session again; `None`: interrupted meanwhile.
+    async fn hold_again(&mut self, attachment: u32) -> Result<Option<Lines>> {
+        let lost = || {
+            Failure::new(Kind::Unavailable, "lost the agent, and with it this session")
+                .hint("what this session started is drained when the agent is back: skep ps")
+                .hint("an app that outlives its session: skep up --detach")
+        };
         self.screen.clear();
-        if matches!(self.phase, Phase::Draining | Phase::Cancelling) {
-            return Ok(self.leave("the agent went away meanwhile; it goes on when it is back"));
+        let Some(id) = self.session_id.clone().filter(|_| attachment <= ATTACHMENTS_MAX) else {
+            return Err(lost().into());
+        };
+        self.output.warn("the agent went away; holding the session again");
+        let (client, session) = (self.client, target(path::SESSION, &[("session", &id)], &[]));
+        // Waits as long as an agent may take to be restarted.
+        let events = self.unless_interrupted(client.stream(&session)).await;
+        let Some(events) = events else { return Ok(None) };
+        match events {
+            Ok(events) => {
+                self.output.say("the session goes on");
+                if self.phase == Phase::Live && self.is_ours {
+                    self.show_logs(Backlog::Nothing).await;
+                }
+                Ok(Some(events))
+            }
+            // Nobody held it in time, or somebody else deployed the app.
+            Err(Error::Failure(failure)) if failure.kind == Kind::Locked => {
+                Err(Error::Failure(failure))
+            }
+            Err(Error::Failure(failure)) => Err(lost().cause(failure.message.clone()).into()),
+            Err(error) => Err(error),
         }
-        Err(Failure::new(Kind::Unavailable, "lost the agent, and with it this session")
-            .hint("what this session started is drained when the agent is back: skep ps")
-            .hint("an app that outlives its session: skep up --detach")
-            .into())
+    }
+
+    /// Begins to show what the app writes. The lines are a courtesy: without them the session is as
+    /// good.
+    async fn show_logs(&mut self, backlog: Backlog) {
+        if self.session == Session::Foreground && self.output.says_progress() {
+            let logs = follow_logs(self.client, &self.app, backlog);
+            let logs = tokio::time::timeout(LOGS_MAX, logs).await;
+            self.logs = logs.ok().and_then(Result::ok);
+        }
     }
 
     fn log(&mut self, line: &str) -> Result<()> {
@@ -403,10 +467,25 @@ impl<'a> Follow<'a> {
     }
 }
 
-/// Follows what the new release writes, from its start on.
-async fn follow_logs(client: &Client, app: &str) -> Result<Lines> {
+/// Which of the lines that were written already are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backlog {
+    /// The new release's.
+    All,
+    /// None: they were shown before the agent was lost.
+    Nothing,
+}
+
+/// Follows what the new release writes.
+async fn follow_logs(client: &Client, app: &str, backlog: Backlog) -> Result<Lines> {
     let detail: AppDetail = client.get(&target(path::APP, &[("app", app)], &[])).await?;
     let release = detail.summary.release.map(|number| number.to_string());
-    let query = [("app", Some(app)), ("release", release.as_deref()), ("follow", Some("true"))];
+    let lines = (backlog == Backlog::Nothing).then_some("0");
+    let query = [
+        ("app", Some(app)),
+        ("release", release.as_deref()),
+        ("lines", lines),
+        ("follow", Some("true")),
+    ];
     client.stream(&target(path::LOGS, &[], &query)).await
 }

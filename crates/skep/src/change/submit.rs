@@ -12,6 +12,7 @@ use crate::interrupt::Interrupts;
 use crate::output::{Format, Output};
 use crate::render::deploy::{Session, Verbosity};
 use crate::render::paint::Style;
+use crate::render::untrusted::visible;
 use crate::which::Chosen;
 
 /// Returns a request of `kind` for an app that exists.
@@ -22,6 +23,7 @@ pub(crate) fn on_app(app: &str, kind: DeployKind) -> DeployRequest {
         who: crate::who::who(),
         listen: None,
         build_environment: BTreeMap::new(),
+        shell: crate::parts::shell_names(),
     }
 }
 
@@ -87,12 +89,15 @@ fn print_plan(output: &Output, plan: &PlanReply) -> Result<Outcome> {
         return Ok(outcome);
     }
     let paint = output.data_paint;
-    let from = plan.from.map(|number| format!(" v{number}")).unwrap_or_default();
+    let versions = match (plan.from, plan.to) {
+        (Some(from), Some(to)) => format!(" v{from} → v{to}"),
+        (from, to) => from.or(to).map(|number| format!(" v{number}")).unwrap_or_default(),
+    };
     let what = if plan.changes { "would change" } else { "no change" };
-    output.line(&format!("{}{from}: {what}", paint.paint(Style::Bold, &plan.app)))?;
+    output.line(&format!("{}{versions}: {what}", paint.paint(Style::Bold, &plan.app)))?;
     for line in &plan.lines {
         let step = format!("{:?}", line.step).to_lowercase();
-        output.line(&format!("   {step:<8} {}", line.text))?;
+        output.line(&format!("   {step:<8} {}", visible(&line.text)))?;
     }
     Ok(outcome)
 }

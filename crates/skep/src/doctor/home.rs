@@ -6,6 +6,7 @@ use home::{Home, HomeError};
 use rustix::fs::{Access, access};
 
 use super::Check;
+use super::tools::closed_to_others;
 use crate::render::quantity::size;
 
 /// Below this a Python environment or two fill the disk.
@@ -39,8 +40,21 @@ pub(super) fn checks(home: &Home) -> Vec<Check> {
     let mut checks = vec![first];
     if let Some(place) = existing_ancestor(home.root()) {
         checks.push(disk(place));
+        if rustix::process::geteuid().is_root() {
+            checks.extend(closed(place));
+        }
     }
     checks
+}
+
+/// As root each app has a user of its own, who must come to its files.
+fn closed(place: &Path) -> Option<Check> {
+    let closed = closed_to_others(place)?;
+    let closed = closed.display();
+    let text = format!("apps' own users may not enter {closed}, which SKEP_HOME lies in");
+    Some(Check::problem("home", text).hint(format!(
+        "chmod a+x {closed}, or set SKEP_HOME to a directory that every user may pass through"
+    )))
 }
 
 fn disk(place: &Path) -> Check {

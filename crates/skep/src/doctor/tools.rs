@@ -82,7 +82,8 @@ async fn first_line(program: &Path, arguments: &[&str]) -> Option<String> {
 }
 
 /// Returns the part of a path that keeps other users from executing it.
-fn closed_to_others(program: &Path) -> Option<PathBuf> {
+/// Returns the outermost part of a path that others may not pass.
+pub(super) fn closed_to_others(program: &Path) -> Option<PathBuf> {
     let real = program.canonicalize().ok()?;
     let closed = |path: &&Path| {
         fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o001 == 0)

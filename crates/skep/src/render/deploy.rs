@@ -48,6 +48,8 @@ pub(crate) struct DeployView {
     last_output: Option<String>,
     app: String,
     to: Option<u32>,
+    /// The release's number and source, until the step that made it has told them.
+    numbered: Option<DeploySummary>,
     first_release: bool,
     stops: bool,
     live: Option<LiveReport>,
@@ -80,6 +82,7 @@ impl DeployView {
             last_output: None,
             app: String::new(),
             to: None,
+            numbered: None,
             first_release: false,
             stops: false,
             live: None,
@@ -95,6 +98,11 @@ impl DeployView {
     pub(crate) fn apply(&mut self, event: &DeployEvent, now_ms: u64) -> Vec<String> {
         match event {
             DeployEvent::Begun { deploy } => self.begin(deploy),
+            DeployEvent::Numbered { deploy } => {
+                self.to = deploy.to;
+                self.numbered = Some(deploy.clone());
+                Vec::new()
+            }
             DeployEvent::Progress(progress) => self.step(progress, now_ms),
             DeployEvent::Output { line, .. } => {
                 let line = visible(line).into_owned();
@@ -158,10 +166,13 @@ impl DeployView {
         if std::mem::replace(&mut self.header_said, true) {
             return Vec::new();
         }
-        let version = |number: u32| format!("v{number}");
+        let makes_release = ["deploy", "rollback", "environment"].contains(&deploy.kind.as_str());
         let versions = match (deploy.from, deploy.to) {
             (Some(from), Some(to)) if from != to => format!("v{from} → v{to}"),
-            (from, to) => to.or(from).map(version).unwrap_or_default(),
+            // The step that makes the release tells its number.
+            (Some(from), None) if makes_release => format!("v{from} → …"),
+            (None, None) if makes_release => "first release".to_owned(),
+            (from, to) => to.or(from).map(|number| format!("v{number}")).unwrap_or_default(),
         };
         let mut line = format!("{} → this machine", self.paint.paint(Style::Bold, &deploy.app));
         if deploy.kind != "deploy" {
@@ -202,7 +213,16 @@ impl DeployView {
         self.settled.insert(progress.step);
         self.last_output = None;
         let mark = self.paint.paint(style, mark);
-        vec![self.step_line(&mark, progress, progress.elapsed_ms)]
+        let numbered = self.numbered.take_if(|_| progress.step == StepName::Build);
+        let Some(DeploySummary { to: Some(number), source, .. }) = numbered else {
+            return vec![self.step_line(&mark, progress, progress.elapsed_ms)];
+        };
+        let note = match source {
+            Some(source) => format!("v{number} · {source}"),
+            None => format!("v{number}"),
+        };
+        let progress = Progress { note: Some(note), ..progress.clone() };
+        vec![self.step_line(&mark, &progress, progress.elapsed_ms)]
     }
 
     fn end(&mut self, deploy: &DeploySummary, failed: bool) -> Vec<String> {
@@ -327,8 +347,7 @@ mod tests {
             kind: kind.to_owned(),
             from,
             to,
-            source: (kind == "deploy")
-                .then(|| "8c1f2e9 +2 uncommitted · 3 commits, env same".to_owned()),
+            source: (kind == "deploy" && to.is_some()).then(|| "8c1f2e9 +2 uncommitted".to_owned()),
             who: "anna".to_owned(),
             at: "2026-03-05T12:00:00Z".to_owned(),
             state: state.to_owned(),
@@ -378,9 +397,10 @@ mod tests {
         use StepName::{Build, Check, Drain, Release, Start, Switch};
         use StepState::{Done, Running};
         vec![
-            DeployEvent::Begun { deploy: summary("deploy", Some(14), Some(15), "running") },
+            DeployEvent::Begun { deploy: summary("deploy", Some(14), None, "running") },
             step(Build, Running, "copying", 10, ""),
             DeployEvent::Output { step: Build, line: "Collected \x1b[2J42 packages".to_owned() },
+            DeployEvent::Numbered { deploy: summary("deploy", Some(14), Some(15), "running") },
             step(Build, Done, "environment unchanged, code 0.2 s", 400, ""),
             step(Check, Done, "7/7 variables, 1.4 GB free", 100, ""),
             step(Release, Done, "python manage.py migrate", 1_900, ""),
@@ -394,8 +414,8 @@ mod tests {
     #[test]
     fn a_deploy_that_drains() {
         insta::assert_snapshot!(show(&mut view(Session::Deploy), &good(), 500), @r"
-        shop → this machine   v14 → v15   8c1f2e9 +2 uncommitted · 3 commits, env same
-         ✓ build    environment unchanged, code 0.2 s       0.4 s
+        shop → this machine   v14 → …
+         ✓ build    environment unchanged, code 0.2 s       0.4 s   v15 · 8c1f2e9 +2 uncommitted
          ✓ check    7/7 variables, 1.4 GB free              0.1 s
          ✓ release  python manage.py migrate                1.9 s
          ✓ start    web 2/2, queue 1/1                      1.3 s   GET / 200 in 48 ms
@@ -426,7 +446,7 @@ mod tests {
     #[test]
     fn output_is_shown_while_its_step_runs_and_cannot_drive_the_terminal() {
         insta::assert_snapshot!(show(&mut view(Session::Deploy), &good()[..3], 90), @r"
-        shop → this machine   v14 → v15   8c1f2e9 +2 uncommitted · 3 commits, env same
+        shop → this machine   v14 → …
         ~ ⠸ build    copying                                 0.1 s
         ~   Collected ^[[2J42 packages
         ");
@@ -435,7 +455,7 @@ mod tests {
     #[test]
     fn a_failed_start_leaves_its_cross() {
         let events = [
-            DeployEvent::Begun { deploy: summary("deploy", None, Some(1), "running") },
+            DeployEvent::Begun { deploy: summary("deploy", None, None, "running") },
             DeployEvent::Notice { text: "not enforced (not root): own user".to_owned() },
             step(StepName::Release, StepState::Skipped, "no release command", 0, ""),
             step(
@@ -452,11 +472,28 @@ mod tests {
             },
         ];
         insta::assert_snapshot!(show(&mut view(Session::Deploy), &events, 0), @r"
-        shop → this machine   v1   8c1f2e9 +2 uncommitted · 3 commits, env same
+        shop → this machine   first release
          ! not enforced (not root): own user
          · release  no release command
          ✗ start    web 0/2 after 20 s                      20.0 s  v14 still serves, nothing was switched
          ✗ undo     stopping web                            0 ms
+        ");
+    }
+
+    #[test]
+    fn no_number_is_claimed_that_no_release_gets() {
+        let events = [
+            DeployEvent::Begun { deploy: summary("deploy", Some(14), None, "running") },
+            step(StepName::Build, StepState::Skipped, "no change since v14", 0, ""),
+            DeployEvent::Ended {
+                deploy: summary("deploy", Some(14), Some(14), "done"),
+                failure: None,
+            },
+        ];
+        insta::assert_snapshot!(show(&mut view(Session::Deploy), &events, 0), @r"
+        shop → this machine   v14 → …
+         · build    no change since v14
+        shop: nothing had to change
         ");
     }
 
@@ -471,13 +508,14 @@ mod tests {
     #[test]
     fn a_foreground_session_says_where_it_is() {
         let events = [
-            DeployEvent::Begun { deploy: summary("deploy", None, Some(1), "running") },
+            DeployEvent::Begun { deploy: summary("deploy", None, None, "running") },
+            DeployEvent::Numbered { deploy: summary("deploy", None, Some(1), "running") },
             DeployEvent::Live(LiveReport { undo: None, ..live() }),
             DeployEvent::Ended { deploy: summary("deploy", None, Some(1), "done"), failure: None },
             DeployEvent::Ended { deploy: summary("stop", Some(1), None, "done"), failure: None },
         ];
         insta::assert_snapshot!(show(&mut view(Session::Foreground), &events, 0), @r"
-        shop → this machine   v1   8c1f2e9 +2 uncommitted · 3 commits, env same
+        shop → this machine   first release
         shop v1 is at http://shop.localhost:8000 after 4.1 s   Ctrl-C stops it · edit, then `skep deploy`
         shop is down; releases, data and variables are kept
         ");

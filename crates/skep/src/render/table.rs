@@ -23,6 +23,10 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
+/// Longest field for which a whole column is made wide, in characters: a longer one pushes what stands
+/// behind it in its own row only.
+const WIDE_MAX: usize = 48;
+
 /// Rows under headings; an empty field is shown as `-`, columns without any field are left out.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -62,6 +66,7 @@ impl Table {
                     .chain(&self.rows)
                     .filter_map(|row| row.get(column))
                     .map(|cell| shown(cell).chars().count())
+                    .filter(|&width| width <= WIDE_MAX)
                     .max()
                     .unwrap_or(0)
             })
@@ -104,5 +109,16 @@ mod tests {
         guestbook  -
         ");
         assert!(table.lines(Paint::Colours)[1].ends_with("\x1b[32mrunning\x1b[0m"));
+    }
+
+    #[test]
+    fn one_long_field_does_not_push_every_row() {
+        let long = "x".repeat(WIDE_MAX + 1);
+        let mut table = Table::new(&["NAME", "VALUE", "FROM"]);
+        table.row(["A".into(), "1".into(), "skep".into()]);
+        table.row(["B".into(), long.clone().into(), "skep".into()]);
+        let lines = table.lines(Paint::Plain);
+        assert_eq!(lines[1], "A     1      skep");
+        assert_eq!(lines[2], format!("B     {long}  skep"));
     }
 }

@@ -37,6 +37,17 @@ fn the_overview_lists_every_command() {
       env            List an app's variables
       env:explain    Show every variable that processes get, and where each comes from
 
+    Node groups:
+      group:list     List the groups of the nodes file
+      group:show     Show a group with all that it inherits
+      group:diff     Compare two groups with all that they inherit
+      lint           Check the nodes file and the roles for what is allowed and probably not meant
+
+    Roles:
+      role:create    Write the Chef role of a group, or of every group
+      role:update    Bring the roles that are there up to date with the nodes file
+      role:show      Print the Chef role of a group, or of every group
+
     Agent:
       agent:status   Show the agent: its version, since when it runs, what is wrong
       agent:install  Start the agent at every boot
@@ -71,7 +82,7 @@ fn help_is_the_doc_comment() {
 
     With --detach the app stays: the same as `skep deploy`.
 
-    Usage: skep app:up [OPTIONS] [DIR]
+    Usage: skep up [OPTIONS] [DIR]
 
     Arguments:
       [DIR]
@@ -199,15 +210,15 @@ fn an_empty_machine_has_empty_lists() {
     ");
     assert_snapshot!(context.run(&["apps", "-q"]), @"exit 0");
     assert_snapshot!(context.run(&["logs", "shop", "-f"]), @r"
-    exit 1
+    exit 64
     --- stderr
     error: nothing here yet
     hint: skep up    in an app's directory
     ");
     assert_snapshot!(context.run(&["rollback", "--json"]), @r#"
-    exit 1
+    exit 64
     --- stderr
-    {"kind":"failed","message":"nothing here yet","hints":["skep up    in an app's directory"]}
+    {"kind":"usage","message":"nothing here yet","hints":["skep up    in an app's directory"]}
     "#);
     assert!(!context.home().exists(), "a list installs nothing");
 }

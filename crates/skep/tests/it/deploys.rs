@@ -12,7 +12,8 @@ use crate::scripted::{Agent, Answer, Request, read_until};
 const APPS: &str = r#"[{"name":"shop","state":"running","release":14,"addresses":[],
     "directory":"/srv/shop","deploy":null}]"#;
 const STARTED: &str = r#"{"id":"d1","app":"shop"}"#;
-const BEGUN: &str = r#"{"event":"begun","deploy":{"id":"d1","app":"shop","kind":"deploy","from":14,"to":15,"source":"8c1f2e9","who":"anna","at":"2026-03-05T12:00:00Z","state":"running"}}"#;
+const BEGUN: &str = r#"{"event":"begun","deploy":{"id":"d1","app":"shop","kind":"deploy","from":14,"to":null,"source":null,"who":"anna","at":"2026-03-05T12:00:00Z","state":"running"}}"#;
+const NUMBERED: &str = r#"{"event":"numbered","deploy":{"id":"d1","app":"shop","kind":"deploy","from":14,"to":15,"source":"8c1f2e9","who":"anna","at":"2026-03-05T12:00:00Z","state":"running"}}"#;
 const BUILD: &str = r#"{"event":"progress","step":"build","state":"done","text":"environment unchanged","elapsed_ms":400}"#;
 const LIVE: &str = r#"{"event":"live","after_ms":4100,"addresses":["http://shop.localhost:8000"],"failed":0,"held":2,"held_max_ms":40,"cut":0,"undo":"skep rollback shop"}"#;
 
@@ -20,8 +21,8 @@ const DRAINED: &str =
     r#"{"event":"progress","step":"drain","state":"done","text":"v15","elapsed_ms":20}"#;
 
 fn ended(state: &str, failure: &str) -> String {
-    BEGUN
-        .replace("\"begun\"", "\"ended\"")
+    NUMBERED
+        .replace("\"numbered\"", "\"ended\"")
         .replace("\"running\"", &format!("\"{state}\""))
         .replace("}}", &format!("}},\"failure\":{failure}}}"))
 }
@@ -31,7 +32,7 @@ fn deploying(
 ) -> impl Fn(&Request, &mut Answer<'_>) {
     move |request, answer| match request.line.as_str() {
         "GET /v1/apps" => answer.send(200, APPS),
-        "POST /v1/deploys" if request.body.contains("\"stop\"") => {
+        line if line.starts_with("DELETE /v1/up/") => {
             answer.send(200, r#"{"id":"d2","app":"shop"}"#);
         }
         "POST /v1/deploys" => answer.send(200, STARTED),
@@ -70,7 +71,7 @@ fn a_deploy_is_told_step_by_step_and_data_stays_out_of_it() {
     let agent = Agent::start(
         &context,
         deploying(|answer| {
-            for line in [BEGUN, BUILD, LIVE, &ended("done", "null")] {
+            for line in [BEGUN, NUMBERED, BUILD, LIVE, &ended("done", "null")] {
                 answer.line(line);
             }
         }),
@@ -78,8 +79,8 @@ fn a_deploy_is_told_step_by_step_and_data_stays_out_of_it() {
     assert_snapshot!(context.run(&["deploy"]), @r"
     exit 0
     --- stderr
-    shop → this machine   v14 → v15   8c1f2e9
-     ✓ build    environment unchanged                   0.4 s
+    shop → this machine   v14 → …
+     ✓ build    environment unchanged                   0.4 s   v15 · 8c1f2e9
     live after 4.1 s · 0 failed, 2 held ≤ 40 ms · undo: skep rollback shop
     ");
     let asked = &agent.seen.all("POST /v1/deploys")[0].body;
@@ -121,7 +122,7 @@ fn a_failed_deploy_is_a_report_and_its_kind_the_exit_code() {
     let _agent = Agent::start(
         &context,
         deploying(move |answer| {
-            for line in [BEGUN, BUILD, &ended("failed", &failure)] {
+            for line in [BEGUN, NUMBERED, BUILD, &ended("failed", &failure)] {
                 answer.line(line);
             }
         }),
@@ -129,8 +130,8 @@ fn a_failed_deploy_is_a_report_and_its_kind_the_exit_code() {
     assert_snapshot!(context.run(&["deploy"]), @r"
     exit 1
     --- stderr
-    shop → this machine   v14 → v15   8c1f2e9
-     ✓ build    environment unchanged                   0.4 s
+    shop → this machine   v14 → …
+     ✓ build    environment unchanged                   0.4 s   v15 · 8c1f2e9
     error: shop v15 never became ready
       cause    exit 3
       log      last 1 of 9 lines
@@ -179,7 +180,7 @@ fn ctrl_c_before_the_switch_cancels_and_waits() {
     );
     let mut child = context.command(&["deploy"]).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    read_until(&mut stderr, "v14 → v15");
+    read_until(&mut stderr, "v14 → …");
     interrupt(&child);
     let (code, rest) = end(child, stderr);
     assert_eq!(code, 130);
@@ -222,8 +223,9 @@ fn a_lost_agent_is_attached_to_again_and_nothing_is_said_twice() {
     let _agent = Agent::start(
         &context,
         deploying(move |answer| {
-            answer.line(BEGUN);
-            answer.line(BUILD);
+            for line in [BEGUN, NUMBERED, BUILD] {
+                answer.line(line);
+            }
             if times.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0 {
                 answer.line(LIVE);
                 answer.line(&ended("done", "null"));
@@ -233,8 +235,8 @@ fn a_lost_agent_is_attached_to_again_and_nothing_is_said_twice() {
     assert_snapshot!(context.run(&["deploy"]), @r"
     exit 0
     --- stderr
-    shop → this machine   v14 → v15   8c1f2e9
-     ✓ build    environment unchanged                   0.4 s
+    shop → this machine   v14 → …
+     ✓ build    environment unchanged                   0.4 s   v15 · 8c1f2e9
     ! the agent went away; attaching again
     live after 4.1 s · 0 failed, 2 held ≤ 40 ms · undo: skep rollback shop
     ");
@@ -261,7 +263,7 @@ fn up_outlives_its_deploy_and_stops_the_app_on_ctrl_c() {
     let agent = Agent::start(
         &context,
         deploying(|answer| {
-            for line in [BEGUN, LIVE, DRAINED, &ended("done", "null")] {
+            for line in [BEGUN, NUMBERED, LIVE, DRAINED, &ended("done", "null")] {
                 answer.line(line);
             }
             answer.line(r#"{"event":"notice","text":"the deploy is over"}"#);
@@ -312,7 +314,7 @@ fn a_second_ctrl_c_leaves_at_once() {
             answer.line(LIVE);
             answer.wait_hang_up();
         }
-        "POST /v1/deploys" => answer.send(200, STARTED),
+        line if line.starts_with("DELETE /v1/up/") => answer.send(200, STARTED),
         _ => {
             answer.begin();
             answer.wait_hang_up();

@@ -69,16 +69,17 @@ fn context() -> (Context, Agent) {
 fn an_unknown_app_is_guessed() {
     let (context, _agent) = context();
     assert_snapshot!(context.run(&["releases", "shpo"]), @r"
-    exit 1
+    exit 64
     --- stderr
     error: there is no app `shpo`
     hint: did you mean `shop`?
+    hint: the apps here are: blog, shop
     ");
     assert_snapshot!(context.run(&["stop", "crm/web"]), @r"
-    exit 1
+    exit 64
     --- stderr
     error: there is no app `crm`
-    hint: there are: blog, shop
+    hint: the apps here are: blog, shop
     ");
     assert_snapshot!(context.run(&["rollback"]), @r"
     exit 64
@@ -88,10 +89,10 @@ fn an_unknown_app_is_guessed() {
     ");
     let context = context.with_app("crm");
     assert_snapshot!(context.run(&["rollback"]), @r"
-    exit 1
+    exit 64
     --- stderr
     error: there is no app `crm`
-    hint: it was never deployed: skep up
+    hint: the app of this directory is not deployed: skep up
     ");
 }
 
@@ -157,7 +158,8 @@ fn a_variable_is_read_from_standard_input_and_not_printed() {
                 { "name": "DEBUG", "value": "0" }
             ],
             "who": "anna",
-            "stage": true
+            "stage": true,
+            "shell": ["HOME", "PATH", "SKEP_HOME", "USER"]
         })
     );
 }

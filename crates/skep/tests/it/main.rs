@@ -10,6 +10,7 @@
 
 mod alone;
 mod bad_days;
+mod comes_up;
 mod commands;
 mod context;
 mod deploys;
@@ -17,6 +18,9 @@ mod documents;
 mod kills;
 mod lists;
 mod load;
+mod nodes;
+mod own_socket;
+mod plans;
 mod programs;
 mod readme;
 mod reference;
@@ -24,3 +28,5 @@ mod scene;
 mod scripted;
 mod starters;
 mod support;
+mod upgrade;
+mod waiting;

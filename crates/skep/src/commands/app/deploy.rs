@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use api::{DeployKind, DeployRequest};
-use report::{Failure, Kind};
 
 use crate::change::{ChangeOptions, submit};
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::{Outcome, Result, usage};
-use crate::place::{Place, Source};
+use crate::place::Source;
 
 /// Deploy a new release of an app
 ///
@@ -54,7 +53,12 @@ pub(super) async fn request_for(
 ) -> Result<(Client, DeployRequest)> {
     let (directory, client) = match source {
         Some(Source::App(app)) => {
-            let client = context.existing_client().await?;
+            if let Some(nothing_here) = context.nothing_here().await? {
+                let unknown = crate::which::unknown_app(context, app, &[]);
+                let is_directory = context.resolve(app.as_ref()).is_dir();
+                return Err(if is_directory { unknown } else { nothing_here }.into());
+            }
+            let client = context.client().await?;
             (directory_of(context, &client, app).await?, Some(client))
         }
         Some(Source::Directory(directory)) => (context.resolve(directory), None),
@@ -74,6 +78,7 @@ pub(super) async fn request_for(
         who: crate::who::who(),
         listen: listen.map(|listen| listen.to_string()),
         build_environment: crate::parts::build_environment(),
+        shell: crate::parts::shell_names(),
     };
     Ok((client, request))
 }
@@ -81,6 +86,7 @@ pub(super) async fn request_for(
 /// Returns where an app was deployed from.
 async fn directory_of(context: &Context, client: &Client, app: &str) -> Result<PathBuf> {
     let apps = client.apps().await?;
+    let known: Vec<String> = apps.iter().map(|known| known.name.clone()).collect();
     match apps.into_iter().find(|known| known.name == app).map(|known| known.directory) {
         Some(Some(directory)) => Ok(directory.into()),
         Some(None) => {
@@ -88,16 +94,7 @@ async fn directory_of(context: &Context, client: &Client, app: &str) -> Result<P
                 .hint(format!("skep deploy DIR    where the code of `{app}` is"))
                 .into())
         }
-        None if context.resolve(app.as_ref()).is_dir() => {
-            Err(Failure::new(Kind::Usage, format!("there is no app `{app}`"))
-                .hint(format!("for the directory: ./{app}"))
-                .into())
-        }
-        None => {
-            let place = Place::App(app.to_owned());
-            crate::which::choose(context, client, Some(&place)).await?;
-            Err(Failure::new(Kind::Temporary, format!("`{app}` has just appeared")).into())
-        }
+        None => Err(crate::which::unknown_app(context, app, &known).into()),
     }
 }
 

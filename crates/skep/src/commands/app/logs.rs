@@ -1,13 +1,14 @@
 use api::{LogLine, path};
+use report::Kind;
 
 use super::rollback::Release;
 use crate::client::{self, Client, target};
 use crate::context::Context;
-use crate::error::{Outcome, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::output::{Format, Output};
 use crate::place::Place;
 use crate::render::log::{self, Origin};
-use crate::which::{Chosen, app_here, choose};
+use crate::which::{Chosen, app_here, check_service, choose};
 
 /// Print what an app's processes write
 ///
@@ -20,6 +21,7 @@ use crate::which::{Chosen, app_here, choose};
 \x20 skep logs --release v13 -n 1000 --json")]
 pub(crate) struct Arguments {
     /// An app, or one service of it [default: the app of this directory, else all]
+    #[arg(value_name = "APP | APP/SERVICE")]
     app: Option<Place>,
     /// Go on with lines as they come
     #[arg(short, long)]
@@ -70,7 +72,15 @@ async fn print(
         ("follow", Some(if follow { "true" } else { "false" })),
     ];
     let origin = if chosen.is_some() { Origin::Slot } else { Origin::App };
-    let mut stream = client.stream(&target(path::LOGS, &[], &query)).await?;
+    let stream = client.stream(&target(path::LOGS, &[], &query)).await;
+    if let (Err(Error::Failure(failure)), Some(chosen)) = (&stream, chosen)
+        && failure.kind == Kind::Usage
+        && chosen.app != BUILT_IN
+    {
+        // Nothing was logged by it: does it exist?
+        check_service(client, chosen).await?;
+    }
+    let mut stream = stream?;
     while let Some(raw) = stream.next().await? {
         if output.format == Format::Json {
             output.line(&raw)?;

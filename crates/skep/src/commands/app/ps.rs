@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::error::{Outcome, Result};
 use crate::place::Place;
 use crate::render::processes;
-use crate::which::{app_here, choose};
+use crate::which::{app_here, check_service, choose};
 
 /// Show what runs
 ///
@@ -15,6 +15,7 @@ use crate::which::{app_here, choose};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// An app, or one service of it [default: the app of this directory, else all]
+    #[arg(value_name = "APP | APP/SERVICE")]
     app: Option<Place>,
     /// All apps, also in an app's directory
     #[arg(short, long, conflicts_with = "app")]
@@ -41,6 +42,9 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Outco
     let mut rows: Vec<ProcessRow> = client.get(&target(path::PROCESSES, &[], &query)).await?;
     if let Some(service) = chosen.filter(|chosen| chosen.service.is_some()) {
         rows.retain(|row| row.service == service.display());
+        if rows.is_empty() {
+            check_service(&client, &service).await?;
+        }
     }
     let overview: Overview = client.get(path::OVERVIEW).await?;
     for problem in &overview.problems {

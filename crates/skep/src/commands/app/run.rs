@@ -19,6 +19,7 @@ use crate::which::choose;
 \x20 skep run shop/queue -- env")]
 pub(crate) struct Arguments {
     /// An app, or a service of it to take the variables of [default: the app of this directory]
+    #[arg(value_name = "APP | APP/SERVICE")]
     app: Option<Place>,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]

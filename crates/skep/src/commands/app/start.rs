@@ -12,6 +12,7 @@ use crate::which::choose;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// An app, or one service of it [default: the app of this directory]
+    #[arg(value_name = "APP | APP/SERVICE")]
     app: Option<Place>,
     #[command(flatten)]
     options: ChangeOptions,

@@ -1,9 +1,11 @@
 use api::{UpRequest, path};
+use report::{Failure, Kind};
 
 use super::deploy::{Listen, request_for};
 use crate::change::{ChangeOptions, Ends, Follow, submit};
+use crate::client::target;
 use crate::context::Context;
-use crate::error::{Outcome, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::interrupt::Interrupts;
 use crate::place::Source;
 use crate::render::deploy::Session;
@@ -42,7 +44,16 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Outco
     }
     let interrupts = Interrupts::listen()?;
     let app = request.app.clone().unwrap_or_default();
-    let events = client.post_stream(path::UP, &UpRequest { deploy: request }).await?;
+    let session = session_id()?;
+    let request = UpRequest { deploy: request, session: session.clone() };
+    let events = match client.post_stream(path::UP, &request).await {
+        Err(Error::Failure(failure)) if failure.kind == Kind::Unavailable => {
+            // An agent that was killed before it could answer may have taken it on all the same.
+            let held = client.stream(&target(path::SESSION, &[("session", &session)], &[])).await;
+            held.map_err(|_| Error::Failure(failure))?
+        }
+        answer => answer?,
+    };
     Follow::new(
         &context.output,
         &client,
@@ -51,6 +62,17 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Outco
         options.output.verbosity(),
     )
     .of(&app, None)
+    .holding(session)
     .run(events, Ends::WithTheSession)
     .await
+}
+
+/// Returns an id that nobody else has.
+fn session_id() -> Result<String> {
+    /// The kernel's source of them, see random(4).
+    const SOURCE: &str = "/proc/sys/kernel/random/uuid";
+    let id = std::fs::read_to_string(SOURCE).map_err(|error| {
+        Failure::new(Kind::Failed, format!("failed to read `{SOURCE}`")).because(&error)
+    })?;
+    Ok(id.trim().to_owned())
 }

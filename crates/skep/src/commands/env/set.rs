@@ -1,6 +1,6 @@
 use std::io::{IsTerminal, Read};
 
-use api::{DeployStarted, EnvChange, EnvRequest, path};
+use api::{DeployKind, DeployStarted, EnvChange, EnvRequest, path};
 use report::{Failure, Kind};
 
 use crate::change::{ChangeOptions, on_app, started, submit};
@@ -69,11 +69,12 @@ pub(super) async fn apply(
     options: ChangeOptions,
 ) -> Result<Outcome> {
     if options.plan {
-        let request = on_app(app, api::DeployKind::Environment { changes });
+        let request = on_app(app, DeployKind::Environment { changes, stage });
         return submit(context, client, &request, options).await;
     }
     let interrupts = Interrupts::listen()?;
-    let request = EnvRequest { changes, who: crate::who::who(), stage };
+    let shell = crate::parts::shell_names();
+    let request = EnvRequest { changes, who: crate::who::who(), stage, shell };
     let answer: DeployStarted =
         client.patch(&target(path::ENVIRONMENT, &[("app", app)], &[]), &request).await?;
     started(context, client, interrupts, &answer, options.output.verbosity()).await

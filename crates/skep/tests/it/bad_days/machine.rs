@@ -5,9 +5,11 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
+use api::Overview;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use testkit::wait_for;
 
-use crate::scene::{Rest, Scene, TinyApp, assert_says, is_root};
+use crate::scene::{PATIENCE, Rest, Scene, TinyApp, assert_says, is_root};
 
 /// A small filesystem below a home.
 struct SmallDisk<'a> {
@@ -90,6 +92,49 @@ fn a_full_disk_stops_a_deploy_and_nothing_else() {
     std::fs::remove_file(&filler).unwrap();
     scene.run(&["deploy"]).expect(0);
     scene.get("/").expect(200, "release three");
+    let number = scene.current("shop").unwrap();
+    Rest::with(&scene, &[("shop", number)]);
+}
+
+/// A deploy's end that cannot be written is written later: nobody has to restart the agent.
+#[test]
+fn an_end_that_cannot_be_written_is_written_when_there_is_space() {
+    if !is_root() {
+        // Mounting a small disk needs root.
+        return;
+    }
+    let scene = Scene::new();
+    let Some(_disk) = SmallDisk::under(&scene, 60) else { return };
+    let good = TinyApp::new("shop");
+    good.write(&scene.source);
+    scene.up();
+    let slow = TinyApp { web: "ready_timeout = \"100s\"".into(), ..good.behaving("slow:go") };
+    slow.write(&scene.source);
+    let mut deploy = scene.start(&["deploy", "--json"]);
+    deploy.wait_for_stdout(PATIENCE, "0 of 1 ready");
+    let filler = scene.home.home().root().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    // To the last byte: the store needs little.
+    while file.write_all(&[7; 4096]).is_ok() {}
+    drop(file);
+    deploy.signal(2);
+    assert_ne!(deploy.finish(PATIENCE).code, Some(0));
+    let problems = || scene.json::<Overview>(&["agent:status"]).problems;
+    wait_for(PATIENCE, "a problem that is told", || {
+        let told = problems();
+        let is_told = told.iter().any(|text| text.contains("the end of its deploy"));
+        if is_told { Ok(()) } else { Err(format!("{told:?}")) }
+    });
+    scene.get("/").expect(200, "release one");
+
+    std::fs::remove_file(&filler).unwrap();
+    good.released("two").write(&scene.source);
+    scene.run(&["deploy"]).expect(0);
+    scene.get("/").expect(200, "release two");
+    wait_for(PATIENCE, "problems that are solved", || {
+        let told = problems();
+        if told.is_empty() { Ok(()) } else { Err(format!("{told:?}")) }
+    });
     let number = scene.current("shop").unwrap();
     Rest::with(&scene, &[("shop", number)]);
 }
