@@ -7,25 +7,24 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::demo;
 use crate::needs;
-use crate::place::Place;
+use crate::place::{Place, clone};
 use crate::step::{Stop, Tried, announce, run as run_step};
 
-pub(crate) fn run(names: &[&str]) -> Result<(), Stop> {
+pub(crate) fn run(wanted: &[&str]) -> Result<(), Stop> {
     let place = Place::find()?;
-    let all = programs(&place)?;
-    let known = || all.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    if let Some(unknown) = names.iter().find(|name| !all.contains_key(**name)) {
-        return Err(Stop::Usage(format!("no measurement `{unknown}`; there are: {}", known())));
+    let all = programs(&place.source)?;
+    if let Some(unknown) = wanted.iter().find(|name| !all.contains_key(**name)) {
+        return Err(Stop::Usage(format!("no measurement `{unknown}`; there are: {}", names()?)));
     }
     needs::for_benchmarks()?;
     let skep = demo::build(&place)?;
     for (name, program) in &all {
-        if !names.is_empty() && !names.contains(&name.as_str()) {
+        if !wanted.is_empty() && !wanted.contains(&name.as_str()) {
             continue;
         }
         announce(format_args!("bench {name}"));
@@ -43,9 +42,14 @@ pub(crate) fn run(names: &[&str]) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Returns the names of the measurements.
+pub(crate) fn names() -> Result<String, Stop> {
+    Ok(programs(&clone())?.into_keys().collect::<Vec<_>>().join(", "))
+}
+
 /// Returns the executable files of `bench/` by their names without extension.
-fn programs(place: &Place) -> Result<BTreeMap<String, PathBuf>, Stop> {
-    let directory = place.source.join("bench");
+fn programs(source: &Path) -> Result<BTreeMap<String, PathBuf>, Stop> {
+    let directory = source.join("bench");
     let entries = fs::read_dir(&directory).tried(format_args!("list {}", directory.display()))?;
     let mut programs = BTreeMap::new();
     for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {

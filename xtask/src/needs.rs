@@ -3,11 +3,12 @@
 //! Nothing is installed before it was said what and why. Where we may not install, the exact
 //! command is printed instead.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::place::{is_root, others_may_enter};
-use crate::step::{Stop, announce, run, succeeds, typed};
+use crate::step::{Stop, announce, output, run, succeeds, typed};
 
 /// One thing that must be there.
 pub(crate) struct Need {
@@ -91,12 +92,11 @@ pub(crate) fn for_apps() -> Result<(), Stop> {
 
 /// What measurements need.
 pub(crate) fn for_benchmarks() -> Result<(), Stop> {
-    for_apps()?;
-    ensure(PEERS)
+    ensure(PYTHON.iter().chain(PEERS))
 }
 
-fn ensure(needs: &[Need]) -> Result<(), Stop> {
-    let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_present()).collect();
+fn ensure(needs: impl IntoIterator<Item = &'static Need>) -> Result<(), Stop> {
+    let missing: Vec<&Need> = needs.into_iter().filter(|need| !need.is_present()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -168,25 +168,78 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// The uv that is installed for tests; `release::tools` pins the same one for users.
-const UV_REQUIREMENT: &str = "uv==0.13.8";
+/// The uv that is installed for tests: the one that `release::tools` installs for users.
+const UV_VERSION: &str = "0.13.8";
 
 /// Returns the directory of a uv program that all users can run; `None` if there is one in `PATH`.
 ///
 /// Skep would install its own into each new home, and hundreds of tests make one.
 pub(crate) fn uv(tools: &Path) -> Result<Option<PathBuf>, Stop> {
-    if find("uv").is_some_and(|uv| !is_root() || others_may_enter(&uv)) {
+    if find("uv").is_some_and(|uv| is_new_enough(&uv) && (!is_root() || others_may_enter(&uv))) {
         return Ok(None);
     }
     let target = tools.join("uv");
     let directory = target.join("bin");
-    if !directory.join("uv").is_file() {
-        let path = target.display();
-        announce(format_args!("installing {UV_REQUIREMENT} into {path}: it builds Python apps"));
+    if !is_new_enough(&directory.join("uv")) {
+        let (requirement, path) = (format!("uv=={UV_VERSION}"), target.display());
+        announce(format_args!(
+            "installing {requirement} into {path} with pip: it builds Python apps"
+        ));
         run(Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--upgrade", "--target"])
             .arg(&target)
-            .arg(UV_REQUIREMENT))?;
+            .arg(&requirement)
+            // In a directory of its own nothing of the system's can break.
+            .env("PIP_ROOT_USER_ACTION", "ignore"))?;
     }
     Ok(Some(directory))
+}
+
+/// Returns whether Skep would use this uv: it takes none of an older series than its own.
+fn is_new_enough(uv: &Path) -> bool {
+    output(Command::new(uv).arg("--version")).is_ok_and(|said| {
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        said.split(' ').nth(1).and_then(series) >= series(UV_VERSION)
+    })
+}
+
+/// Returns the first two numbers of a version.
+fn series(version: &str) -> Option<[u32; 2]> {
+    let mut numbers = version.split('.').map(str::parse);
+    Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
+}
+
+/// Returns our `PATH` with one more directory in front.
+pub(crate) fn path_with(first: Option<&Path>) -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = first.map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
+    // Only a colon inside a directory's name can make this fail.
+    std::env::join_paths(all).unwrap_or_else(|_| OsStr::to_owned(&path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_use_the_uv_that_users_get() {
+        let tools = crate::place::clone().join("crates/release/src/tools.rs");
+        let text = std::fs::read_to_string(tools).unwrap();
+        let [major, minor] = series(UV_VERSION).unwrap();
+        for line in [
+            format!("pub const UV_VERSION: &str = \"{UV_VERSION}\";"),
+            format!("pub const MINIMUM_UV: [u32; 2] = [{major}, {minor}];"),
+        ] {
+            assert!(text.contains(&line), "crates/release/src/tools.rs has no line `{line}`");
+        }
+    }
+
+    #[test]
+    fn what_is_no_version_is_older_than_all() {
+        assert!(series("0.13.8") > series("0.9.30"));
+        assert!(series("0.13.8 (x86_64)") >= series(UV_VERSION));
+        assert!(series("uv") < series(UV_VERSION));
+        assert!(!is_new_enough(Path::new("/no/uv")));
+    }
 }

@@ -22,6 +22,7 @@ const PACKAGES: &[&str] = &[
     "agent",
     "cgroup",
     "control",
+    "converge",
     "deploy",
     "disk",
     "environment",

@@ -59,10 +59,14 @@ impl Place {
     }
 }
 
-/// Returns the root of the repository.
+/// Returns the root of the repository that cargo was called in.
+///
+/// Cargo says so when it runs us. What was compiled in may be the copy of it, where both have one
+/// target directory.
 pub(crate) fn clone() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().map_or_else(|| xtask.to_owned(), Path::to_owned)
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    xtask.parent().map_or_else(|| xtask.clone(), Path::to_owned)
 }
 
 /// Returns whether we are root.

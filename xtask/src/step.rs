@@ -1,6 +1,7 @@
 //! Running programs: announced, checked, and with one kind of failure for all commands.
 
 use std::fmt;
+use std::io::Write;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 /// Why a command ended early. The codes are those of `skep` itself.
@@ -12,6 +13,10 @@ pub(crate) enum Stop {
     Usage(String),
     /// Something is missing that could not be installed.
     Missing(String),
+    /// We were asked to end, and have tidied up.
+    Interrupted,
+    /// A program in the foreground ended with this code and has said why.
+    Said(u8),
 }
 
 impl Stop {
@@ -20,14 +25,19 @@ impl Stop {
             Self::Failed(_) => 1,
             Self::Usage(_) => 64,
             Self::Missing(_) => 69,
+            Self::Interrupted => 130,
+            Self::Said(code) => *code,
         })
     }
 }
 
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Failed(text) | Self::Usage(text) | Self::Missing(text)) = self;
-        f.write_str(text)
+        match self {
+            Self::Failed(text) | Self::Usage(text) | Self::Missing(text) => f.write_str(text),
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::Said(code) => write!(f, "exit code {code}"),
+        }
     }
 }
 
@@ -42,9 +52,36 @@ impl<T> Tried<T> for std::io::Result<T> {
     }
 }
 
+/// Fails with what it is `otherwise`, unless it holds.
+pub(crate) fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Stop> {
+    if holds { Ok(()) } else { Err(Stop::Failed(otherwise())) }
+}
+
+/// Returns the failure of what was done or of what was done after it in any case, or both.
+pub(crate) fn both(first: Result<(), Stop>, second: Result<(), Stop>) -> Result<(), Stop> {
+    match (first, second) {
+        (Err(first), Err(second)) => {
+            Err(Stop::Failed(format!("{first}\nand while tidying up: {second}")))
+        }
+        (first, second) => first.and(second),
+    }
+}
+
 /// Says what is done next.
 pub(crate) fn announce(text: impl fmt::Display) {
-    println!("· {text}");
+    say(format_args!("· {text}"));
+}
+
+/// Says a line.
+pub(crate) fn say(line: impl fmt::Display) {
+    say_raw(format!("{line}\n").as_bytes());
+}
+
+/// Says what a program said. A reader that is gone, a terminal or `head`, is no reason to stop half
+/// way: what was started still has to be ended.
+pub(crate) fn say_raw(text: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text).and_then(|()| out.flush());
 }
 
 /// Returns the command as it would be typed.

@@ -1,9 +1,7 @@
 //! `cargo xtask test`: everything, and as root the parts that act on the system once more as an
 //! ordinary user. Ends with one line, the sum of what libtest said.
 
-use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::needs;
@@ -15,10 +13,12 @@ pub(crate) fn run(filters: &[&str]) -> Result<(), Stop> {
     needs::for_apps()?;
     let place = Place::find()?;
     let uv = needs::uv(&place.tools())?;
-    let path = path_with(uv.as_deref());
+    let path = needs::path_with(uv.as_deref());
 
     announce("building the programs that the tests run");
-    run_step(place.cargo().args(["build", "--workspace", "--bins"]))?;
+    // Not xtask: built from a copy of the clone it would be taken for the clone's own from then on,
+    // however much that one changes.
+    run_step(place.cargo().args(["build", "--workspace", "--bins", "--exclude", "xtask"]))?;
 
     announce(if is_root() { "testing as root" } else { "testing as an ordinary user" });
     let mut totals = Totals::default();
@@ -45,14 +45,6 @@ pub(crate) fn run(filters: &[&str]) -> Result<(), Stop> {
         0 => Ok(()),
         _ => Err(Stop::Failed("not all tests passed".to_owned())),
     }
-}
-
-/// Returns our `PATH` with one more directory in front.
-fn path_with(first: Option<&Path>) -> OsString {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = first.map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
-    // Only a colon inside a directory's name can make this fail.
-    std::env::join_paths(all).unwrap_or_else(|_| OsStr::to_owned(&path))
 }
 
 /// The sum of libtest's result lines.
