@@ -34,8 +34,10 @@ const MAX_EXITS: u64 = 4;
 /// How a slot became ready, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyReport {
-    /// For example `GET / 200 in 48 ms`; empty for a slot that is not asked.
+    /// For example `GET / 200 in 48 ms`.
     pub text: String,
+    /// Whether the slot itself answered or reported; the others were only seen to run.
+    pub answered: bool,
 }
 
 /// Why a slot was given up.
@@ -69,7 +71,7 @@ pub async fn wait(
         let state = match watched.running(deadline).await {
             Ok(Alive::Running(state)) => state,
             Ok(Alive::Completed) if service.listen == Listen::None => {
-                return Ok(ReadyReport { text: "ended with status 0".into() });
+                return Ok(ReadyReport { text: "ended with status 0".into(), answered: false });
             }
             Ok(Alive::Completed) => {
                 return Err(watched.give_up("ended with status 0 instead of serving".to_owned()));
@@ -88,7 +90,7 @@ pub async fn wait(
                 };
                 match probe.judge(&outcome) {
                     Verdict::Ready(text) if is_own_answer(probe, &state) => {
-                        return Ok(ReadyReport { text });
+                        return Ok(ReadyReport { text, answered: true });
                     }
                     Verdict::Ready(_) => {
                         watched.note("another process answers on the slot's port".to_owned());
@@ -112,13 +114,13 @@ pub async fn wait(
                         0 => "runs".to_owned(),
                         ms => format!("stayed up for {ms} ms"),
                     };
-                    return Ok(ReadyReport { text });
+                    return Ok(ReadyReport { text, answered: false });
                 }
             }
             // Without a socket to ask, `http` cannot be; the app file's reader refuses it.
             (Ready::Notify | Ready::Http, _) => {
                 if state.notified {
-                    return Ok(ReadyReport { text: "said READY=1".into() });
+                    return Ok(ReadyReport { text: "said READY=1".into(), answered: true });
                 }
                 let told = tokio::time::timeout_at(deadline, watched.changed(&state));
                 if told.await.is_err() {

@@ -512,13 +512,13 @@ fn on_service(verb: &str, app: &str, service: Option<&str>) -> String {
     }
 }
 
-/// `web 2/2, queue 1/1`.
-/// Returns what is told of a wave: an answer that was asked for says more than having stayed up.
+/// Returns what is told of a wave: an answer says more than having stayed up.
 fn telling(reports: Vec<ReadyReport>) -> Option<String> {
-    let texts = reports.into_iter().map(|report| report.text).filter(|text| !text.is_empty());
-    texts.max_by_key(|text| text.starts_with("GET "))
+    let told = reports.into_iter().filter(|report| !report.text.is_empty());
+    told.max_by_key(|report| report.answered).map(|report| report.text)
 }
 
+/// `web 2/2, queue 1/1`.
 fn counts(roll: &Roll) -> String {
     let mut services: BTreeMap<&str, usize> = BTreeMap::new();
     for slot in roll.started() {
