@@ -48,16 +48,16 @@ pub(crate) struct TestBinary {
 }
 
 impl OrdinaryUser {
-    /// Makes the user's directory, empty.
+    /// Makes the user's directory, empty. It is in no repository: to git, what lies in the clone
+    /// belongs to whoever owns that.
     pub(crate) fn prepare(place: &Place) -> Result<Self, Stop> {
-        let home = place.target.join("ordinary-user");
+        let home = PathBuf::from(format!("/var/tmp/skep-ordinary-user.{}", std::process::id()));
         if !others_may_enter(&place.target) {
             return Err(Stop::Failed(format!(
                 "ordinary users cannot enter {}; set CARGO_TARGET_DIR to a directory they can",
                 place.target.display()
             )));
         }
-        let _ = fs::remove_dir_all(&home);
         for directory in [home.clone(), home.join("tmp")] {
             fs::create_dir(&directory)
                 .and_then(|()| fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)))
@@ -130,6 +130,13 @@ impl OrdinaryUser {
             .collect();
         fs::remove_dir_all(&self.home).tried(format_args!("remove {}", self.home.display()))?;
         Ok(left)
+    }
+}
+
+impl Drop for OrdinaryUser {
+    /// After a failure half-way; [`OrdinaryUser::tidy`] has done it otherwise.
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.home);
     }
 }
 

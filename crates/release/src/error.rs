@@ -175,6 +175,9 @@ fn explain(error: &BuildError, failure: Failure) -> Failure {
         BuildError::Tool(ToolError::NoPip) => {
             failure.hint("apt install python3-pip, or install uv: then try again")
         }
+        BuildError::Tool(ToolError::Pip { reason, .. }) => failure
+            .detail("log", reason)
+            .hint("install uv, or say where pip finds it: PIP_INDEX_URL, PIP_FIND_LINKS"),
         BuildError::NoNpm => failure.hint("apt install npm"),
         BuildError::Step { command, last_lines, log, .. } => failure
             .detail("command", command)
@@ -206,6 +209,8 @@ fn explain_source(error: &SourceError, failure: Failure) -> Failure {
         SourceError::Submodule(path) => failure
             .hint(format!("[build] exclude = [\"{path}\"] leaves it out"))
             .hint("git rm --cached it and commit its files to make them part of this repository"),
+        SourceError::Git { reason, .. } if reason.contains("dubious ownership") => failure
+            .hint("git trusts a repository of its own user's only: chown it, or copy the app"),
         SourceError::Git { directory, .. } => failure
             .hint(format!("git runs as the owner of {}, who must reach it", directory.display())),
         SourceError::GitMissing { .. } => failure.hint("apt install git"),

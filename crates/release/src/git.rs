@@ -96,13 +96,17 @@ fn run(
     };
     let failed = |reason: String| SourceError::Git {
         directory: directory.to_owned(),
-        command: format!("git {}", arguments.join(" ")),
+        // What it was asked besides is ours, and long.
+        command: format!("git {}", arguments.first().unwrap_or(&"")),
         reason,
     };
     match command::capture(&program, identity, limits) {
         Ok(captured) if captured.status.success() => Ok(Some(captured.stdout)),
         Ok(captured) if captured.stderr.contains("not a git repository") => Ok(None),
-        Ok(captured) => Err(failed(captured.stderr.trim().to_owned())),
+        Ok(captured) => {
+            // Further lines are advice on commands that do not concern the git that we run.
+            Err(failed(captured.stderr.lines().next().unwrap_or_default().to_owned()))
+        }
         Err(CommandError::Cancelled) => Err(SourceError::Cancelled),
         Err(error) => Err(failed(report::chain(&error).join(": "))),
     }

@@ -54,7 +54,7 @@ pub enum ToolError {
     #[error("uv is not installed, and there is no pip to install it with")]
     NoPip,
     /// pip failed.
-    #[error("failed to install uv {UV_VERSION} with `{}`: {reason}", python.display())]
+    #[error("failed to install uv {UV_VERSION} with `{}`", python.display())]
     Pip {
         /// The interpreter whose pip it was.
         python: PathBuf,
