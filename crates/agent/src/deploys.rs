@@ -113,6 +113,11 @@ impl Agent {
         record: DeployRecord,
         caller: &Caller,
     ) -> Result<DeployStarted, Failure> {
+        if self.inner.registry.is_closed() {
+            let text = "everything of this installation is being stopped";
+            return Err(Failure::new(Kind::Temporary, text)
+                .hint("after `skep agent:stop` the next command starts it again"));
+        }
         let node = self.node();
         let (app, id) = (record.app.clone(), record.id.clone());
         let sealed = caller.seal(&node.key, &app, &id).map_err(DeployError::from)?;
@@ -144,7 +149,7 @@ impl Agent {
     }
 
     /// Begins the next deploy of an app if none is going on.
-    fn next(&self, app: &str) {
+    pub(crate) fn next(&self, app: &str) {
         let begun = self.inner.registry.with(app, |queue| {
             if queue.running.is_some() || queue.is_held {
                 return None;
@@ -165,17 +170,19 @@ impl Agent {
         let record = &waiting.record;
         let ended =
             record.session.as_ref().filter(|_| matches!(record.intent, Intent::Stop { .. }));
-        if ended.is_some_and(|session| !self.is_of_session(app, session)) {
-            // What serves is somebody else's by now.
-            self.end_unbegun(waiting, End::Done);
-            return;
-        }
         let begun = signals.and_then(|signals| {
+            if let Some(session) = ended
+                && !self.is_of_session(app, session)?
+            {
+                return Ok(None);
+            }
             self.node().journal().begin(record)?;
-            Ok(signals)
+            Ok(Some(signals))
         });
         match begun {
-            Ok(signals) => self.spawn(waiting, signals),
+            Ok(Some(signals)) => self.spawn(waiting, signals),
+            // What serves is somebody else's by now.
+            Ok(None) => self.end_unbegun(waiting, End::Done),
             Err(failure) => self.end_unbegun(waiting, End::Failed(Box::new(failure))),
         }
     }
@@ -188,7 +195,7 @@ impl Agent {
             let write = || agent.node().journal().end(record, end.clone()).map(drop);
             agent.record_end(&record.app, write).await;
             tell_end(&waiting, &end);
-            agent.go_on(&record.app);
+            agent.go_on(&record.app, &record.id);
         });
     }
 
@@ -211,8 +218,9 @@ impl Agent {
         }
     }
 
-    fn go_on(&self, app: &str) {
-        self.inner.registry.with(app, |queue| queue.running = None);
+    /// Goes on with what waits behind a deploy that is over, or never became the one going on.
+    fn go_on(&self, app: &str, id: &str) {
+        self.inner.registry.with(app, |queue| queue.running.take_if(|running| running.id == id));
         self.next(app);
     }
 
@@ -222,7 +230,7 @@ impl Agent {
         let (app, id) = (record.app.clone(), record.id.clone());
         tokio::spawn(async move {
             // In a task of its own, so that a defect in it does not block the app's queue for ever.
-            let run = agent.clone().run(record, feed.clone(), signals);
+            let run = agent.clone().run(record.clone(), feed.clone(), signals);
             let end = match tokio::spawn(run).await {
                 Ok(end) => end,
                 Err(error) => {
@@ -236,7 +244,9 @@ impl Agent {
             // Usually it is written; then this writes nothing.
             let journal = || agent.node().journal();
             agent.record_end(&app, || journal().end_left(&app, &id, &end)).await;
-            if let (false, Ok(Some(record))) = (feed.is_over(), journal().ended(&id)) {
+            if !feed.is_over() {
+                // Whoever watches is told in any case, and of what is known.
+                let record = journal().ended(&id).ok().flatten().unwrap_or(record);
                 tell_end(&Waiting { record, feed }, &end);
             }
             match &end {
@@ -247,7 +257,7 @@ impl Agent {
                 End::Done => agent.is_well(&app),
                 End::Failed(_) | End::Cancelled | End::Superseded => {}
             }
-            agent.go_on(&app);
+            agent.go_on(&app, &id);
         });
     }
 
@@ -278,27 +288,34 @@ impl Agent {
         self.next(app);
     }
 
-    /// Queues what waited when the agent before this one went. Whoever watched that, or the deploy
-    /// that was going on, may attach to it from now on.
+    /// Ends what waited for a session of another boot; returns the rest.
     ///
     /// What waits does so over a restart of the machine too: nothing was done for it yet, and nobody
     /// was told that it is not done. Only a session's deploy ends, with the session.
-    pub(crate) fn reload(
+    pub(crate) fn still_wanted(
         &self,
-        going_on: Option<&DeployRecord>,
         waiting: Vec<DeployRecord>,
-    ) -> Result<(), DeployError> {
+    ) -> Result<Vec<DeployRecord>, DeployError> {
+        let node = self.node();
+        let is_over = |record: &DeployRecord| {
+            record.session.as_ref().is_some_and(|session| session.boot_id != node.boot_id)
+        };
+        let (over, wanted): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_over);
+        for record in over {
+            node.journal().end(&record, End::Cancelled)?;
+        }
+        Ok(wanted)
+    }
+
+    /// Queues what waited when the agent before this one went. Whoever watched that, or the deploy
+    /// that was going on, may attach to it from now on.
+    pub(crate) fn reload(&self, going_on: Option<&DeployRecord>, waiting: Vec<DeployRecord>) {
         if let Some(record) = going_on {
             let feed = Feed::default();
             feed.notice("the agent was restarted in the middle of this deploy");
             self.inner.registry.keep(&record.id, feed);
         }
         for record in waiting {
-            let session = record.session.as_ref();
-            if session.is_some_and(|session| session.boot_id != self.node().boot_id) {
-                self.node().journal().end(&record, End::Cancelled)?;
-                continue;
-            }
             let feed = Feed::default();
             feed.notice("the agent was restarted while this waited");
             feed.step(api::StepName::Queue, api::StepState::Running, BEHIND_THE_AGENT);
@@ -308,7 +325,6 @@ impl Agent {
                 queue.waiting.push_back(Waiting { record, feed });
             });
         }
-        Ok(())
     }
 
     /// Returns what is told of a deploy; of one that ended before this agent began, its end.
@@ -323,9 +339,21 @@ impl Agent {
         Ok(Some(feed))
     }
 
-    /// Goes on with a deploy that the agent before this one had begun.
-    pub(crate) fn resume(&self, record: DeployRecord) -> Result<(), Failure> {
-        let (running, signals) = signals(&record.id)?;
+    /// Goes on with a deploy that the agent before this one had begun, as soon as that is possible:
+    /// until its end nothing else of the app may begin.
+    pub(crate) async fn resume(&self, record: DeployRecord) {
+        let concern = Concern::Record(record.app.clone());
+        let (running, signals) = loop {
+            match signals(&record.id) {
+                Ok(signals) => break signals,
+                Err(failure) => {
+                    let text = format!("{}: its deploy cannot go on: {failure}", record.app);
+                    self.problem(concern.clone(), Some(text));
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+            }
+        };
+        self.problem(concern, None);
         let feed = self.inner.registry.feed(&record.id).unwrap_or_default();
         feed.notice("it goes on where it was");
         self.inner.registry.with(&record.app, |queue| {
@@ -333,7 +361,6 @@ impl Agent {
             queue.running = Some(running);
         });
         self.spawn(Waiting { record, feed }, signals);
-        Ok(())
     }
 
     /// Cancels a deploy before its switch.
@@ -348,7 +375,8 @@ impl Agent {
         }
         for app in journal.deploying()? {
             let deploy = journal.deploy(&app)?;
-            if deploy.is_some_and(|deploy| deploy.id == id && deploy.phase >= Phase::Switch) {
+            let serves = |phase| (Phase::Switch..Phase::Undo).contains(&phase);
+            if deploy.is_some_and(|deploy| deploy.id == id && serves(deploy.phase)) {
                 let text = "the new release serves already: it cannot be cancelled any more";
                 return Err(Failure::new(Kind::Locked, text).hint(format!("skep rollback {app}")));
             }

@@ -14,19 +14,25 @@ use tokio::task::JoinSet;
 use crate::state::Agent;
 
 impl Agent {
-    /// Stops every slot of every app, the proxy and all shims but the agent's own.
+    /// Stops every slot of every app, the proxy and all shims but the agent's own. From then on this
+    /// agent begins nothing any more; what waits is begun by the next one.
     pub(crate) async fn halt(&self) -> Result<Halted, Failure> {
-        // What is being brought up now would come back behind our back.
-        self.inner.registry.none_held().await;
-        let journal = self.node().journal();
-        let apps = journal.apps()?;
-        for app in &apps {
-            if let Some(id) = self.inner.registry.running(&app.name) {
-                let text = format!("deploy {id} of {} is going on", app.name);
-                return Err(Failure::new(Kind::Locked, text)
-                    .hint("wait for its end, or cancel it with Ctrl-C where it was started"));
+        // What began meanwhile would come back behind our back.
+        self.inner.registry.close().await.map_err(|going_on| {
+            Failure::new(Kind::Locked, going_on)
+                .hint("wait for its end, or cancel it with Ctrl-C where it was started")
+        })?;
+        let halted = self.halt_all().await;
+        if halted.is_err() {
+            for app in self.inner.registry.open() {
+                self.next(&app);
             }
         }
+        halted
+    }
+
+    async fn halt_all(&self) -> Result<Halted, Failure> {
+        let apps = self.node().journal().apps()?;
         let mut stops = JoinSet::new();
         let names: Vec<String> = apps.iter().map(|app| app.name.clone()).collect();
         for app in apps {

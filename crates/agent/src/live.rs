@@ -34,7 +34,7 @@ impl Agent {
 
     fn state(&self, app: &AppRecord) -> AppState {
         let Some(serving) = &app.serving else { return AppState::New };
-        if serving.services.values().all(|placement| placement.stopped) {
+        if serving.is_down() {
             return AppState::Stopped;
         }
         let rows = self.processes(app);

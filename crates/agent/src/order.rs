@@ -90,11 +90,12 @@ fn try_later(agent: &Agent, app: &str) {
                 continue;
             }
             let tried = try_once(&agent, &app).await;
+            // Before anything can begin that fails and asks for this anew.
+            agent.inner.registry.with(&app, |queue| queue.is_repaired = tried.is_err());
             agent.let_go(&app);
             if tried.is_ok() {
-                break;
+                return;
             }
         }
-        agent.inner.registry.with(&app, |queue| queue.is_repaired = false);
     });
 }

@@ -97,6 +97,8 @@ struct Leased {
 #[derive(Debug, Default)]
 struct Tables {
     apps: BTreeMap<String, AppQueue>,
+    /// Everything is being stopped: all apps are held, and so is any other that is heard of.
+    is_closed: bool,
     /// By id, oldest first.
     feeds: VecDeque<(String, Feed)>,
     /// By id.
@@ -118,7 +120,11 @@ impl Registry {
 
     /// Runs `change` on an app's queue. Nothing else of the registry may be asked in it.
     pub(crate) fn with<T>(&self, app: &str, change: impl FnOnce(&mut AppQueue) -> T) -> T {
-        let changed = change(self.lock().apps.entry(app.to_owned()).or_default());
+        let mut tables = self.lock();
+        let is_held = tables.is_closed;
+        let new = || AppQueue { is_held, ..AppQueue::default() };
+        let changed = change(tables.apps.entry(app.to_owned()).or_insert_with(new));
+        drop(tables);
         self.changed.notify_waiters();
         changed
     }
@@ -137,9 +143,47 @@ impl Registry {
         }
     }
 
-    /// Waits until no app is held.
-    pub(crate) async fn none_held(&self) {
-        self.until(|tables| !tables.apps.values().any(|queue| queue.is_held)).await;
+    /// Waits until the agent has put every app in order, and holds all of them from then on, new ones
+    /// too: nothing begins any more. Fails with what is going on; then none is held.
+    pub(crate) async fn close(&self) -> Result<(), String> {
+        let is_held = |tables: &Tables| tables.apps.values().any(|queue| queue.is_held);
+        loop {
+            self.until(|tables| tables.is_closed || !is_held(tables)).await;
+            let mut tables = self.lock();
+            if tables.is_closed {
+                return Ok(());
+            }
+            if is_held(&tables) {
+                continue;
+            }
+            for (app, queue) in &tables.apps {
+                if let Some(running) = &queue.running {
+                    return Err(format!("deploy {} of {app} is going on", running.id));
+                }
+                if queue.removed_by.is_some() {
+                    return Err(format!("{app} is being removed"));
+                }
+            }
+            tables.is_closed = true;
+            tables.apps.values_mut().for_each(|queue| queue.is_held = true);
+            return Ok(());
+        }
+    }
+
+    /// Returns whether everything is being stopped.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    /// Ends [`Registry::close`]; returns the apps, which may go on.
+    pub(crate) fn open(&self) -> Vec<String> {
+        let mut tables = self.lock();
+        tables.is_closed = false;
+        tables.apps.values_mut().for_each(|queue| queue.is_held = false);
+        let apps = tables.apps.keys().cloned().collect();
+        drop(tables);
+        self.changed.notify_waiters();
+        apps
     }
 
     /// Waits until an app is not held.
@@ -254,5 +298,63 @@ impl Registry {
     /// Waits until somebody holds a session.
     pub(crate) async fn held(&self, id: &str) {
         self.until(|tables| tables.sessions.get(id).is_some_and(|leased| leased.leases > 0)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_held(registry: &Registry, app: &str) -> bool {
+        registry.with(app, |queue| queue.is_held)
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().build().unwrap()
+    }
+
+    #[test]
+    fn nothing_begins_once_all_is_closed() {
+        let registry = Registry::default();
+        assert!(!is_held(&registry, "shop"));
+        runtime().block_on(registry.close()).unwrap();
+        assert!(is_held(&registry, "shop") && is_held(&registry, "heard of later"));
+        // Asked for again it is so already: whoever asked first may have gone.
+        runtime().block_on(registry.close()).unwrap();
+        assert_eq!(registry.open(), ["heard of later", "shop"]);
+        assert!(!is_held(&registry, "shop") && !is_held(&registry, "blog"));
+    }
+
+    #[test]
+    fn what_is_going_on_is_said_and_nothing_is_closed() {
+        let registry = Registry::default();
+        is_held(&registry, "blog");
+        registry.with("shop", |queue| {
+            let build = deploy::BuildCancel::new().unwrap();
+            let (cancel, hurry) = (watch::Sender::new(false), watch::Sender::new(false));
+            queue.running = Some(Running { id: "d7".to_owned(), cancel, hurry, build });
+        });
+        let why = runtime().block_on(registry.close()).unwrap_err();
+        assert_eq!(why, "deploy d7 of shop is going on");
+        registry.with("shop", |queue| queue.running = None);
+        registry.with("blog", |queue| queue.removed_by = Some("d8".to_owned()));
+        let why = runtime().block_on(registry.close()).unwrap_err();
+        assert_eq!(why, "blog is being removed");
+        assert!(!registry.is_closed() && !is_held(&registry, "shop"));
+    }
+
+    #[test]
+    fn closing_waits_for_what_is_being_put_in_order() {
+        let registry = Registry::default();
+        registry.with("shop", |queue| queue.is_held = true);
+        runtime().block_on(async {
+            let closing = registry.close();
+            tokio::pin!(closing);
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(closing.as_mut().poll(&mut context).is_pending() && !registry.is_closed());
+            registry.with("shop", |queue| queue.is_held = false);
+            closing.await.unwrap();
+        });
+        assert!(registry.is_closed());
     }
 }

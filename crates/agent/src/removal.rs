@@ -1,8 +1,9 @@
 //! Removing an app, with a way back.
 //!
-//! `app:remove` cancels what is going on with the app or waits, stops it, moves its files to `archives/APP-TIME/` and writes everything the
-//! store knew of it beside them (`records.json`; variables as sealed as they were). Moving is one
-//! rename a directory, so that an archive takes no space that was not taken before.
+//! `app:remove` cancels what is going on with the app or waits, stops it, moves its files to
+//! `archives/APP-TIME/` and writes everything the store knew of it beside them (`records.json`;
+//! variables as sealed as they were). Moving is one rename a directory, so that an archive takes no
+//! space that was not taken before.
 
 use std::path::{Path, PathBuf};
 
@@ -176,6 +177,11 @@ impl Agent {
         if node.journal().app(&app)?.is_some() {
             return Err(Failure::new(Kind::Exists, format!("there is an app `{app}` already"))
                 .hint(format!("skep app:remove {app}")));
+        }
+        // The first deploy of an app comes before the app's record.
+        if node.journal().deploying()?.contains(&app) {
+            return Err(Failure::new(Kind::Locked, format!("a deploy of {app} is going on"))
+                .hint("wait for its end, or cancel it with Ctrl-C where it was started"));
         }
         for path in [node.home.app(&app), node.home.app_artifacts(&app)] {
             let source = archive.join(label(&node.home, &path));

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use api::DeployStarted;
 use deploy::records::{Intent, Phase, Session};
-use deploy::{AppRecord, DeployError, Feed, Node};
+use deploy::{AppRecord, DeployError, DeployRecord, Feed, Node};
 use report::{Failure, Kind};
 
 use crate::state::{Agent, Concern, RETRY_PAUSE};
@@ -73,7 +73,7 @@ impl Agent {
         // What it deploys is its own at the end; the stop waits for that.
         let going_on = self.node().journal().deploy(&app)?;
         let deploys = going_on.is_some_and(|deploy| deploy.session.as_ref() == Some(&session));
-        if deploys || self.is_of_session(&app, &session) {
+        if deploys || self.is_of_session(&app, &session)? {
             return self.stop_for(&app, &session);
         }
         let message = Some(format!("{app} is not this session's any more, and goes on"));
@@ -115,9 +115,9 @@ impl Agent {
     }
 
     /// Returns whether what serves of an app belongs to a session.
-    pub(crate) fn is_of_session(&self, app: &str, session: &Session) -> bool {
-        let owner = self.node().journal().app(app).ok().flatten().and_then(|app| app.session);
-        owner.is_some_and(|owner| owner.id == session.id)
+    pub(crate) fn is_of_session(&self, app: &str, session: &Session) -> Result<bool, DeployError> {
+        let owner = self.node().journal().app(app)?.and_then(|app| app.session);
+        Ok(owner.is_some_and(|owner| owner.id == session.id))
     }
 
     async fn end_session(&self, app: &str, session: Session) {
@@ -126,29 +126,51 @@ impl Agent {
         registry.not_held(app).await;
         // Too late for it: then it is stopped below.
         let _ = self.cancel(&session.deploy);
+        // Nobody is there for whom its release would be watched.
+        registry.with(app, |queue| {
+            if let Some(running) = queue.running.as_ref().filter(|r| r.id == session.deploy) {
+                running.hurry.send_replace(true);
+            }
+        });
         registry.over(app, &session.deploy).await;
-        // What served before, or what somebody deployed since, is not this session's.
-        if !self.is_of_session(app, &session) {
-            tracing::info!(
-                app,
-                deploy = session.deploy,
-                "what serves is not the session's: it stays"
-            );
-            return;
-        }
-        while let Err(failure) = self.stop_for(app, &session) {
+        while let Err(failure) = self.stop_if_of_session(app, &session).await {
             let text =
                 format!("{app}: its foreground session is over, it was not stopped: {failure}");
             self.problem(Concern::Session(app.to_owned()), Some(text));
             tokio::time::sleep(RETRY_PAUSE).await;
-            if !self.is_of_session(app, &session) {
-                break;
-            }
         }
         self.problem(Concern::Session(app.to_owned()), None);
     }
 
+    /// Returns when nothing that serves is the session's, or why that could not be brought about.
+    async fn stop_if_of_session(&self, app: &str, session: &Session) -> Result<(), Failure> {
+        if self.is_of_session(app, session)? {
+            let stop = self.stop_for(app, session)?;
+            if let Some(id) = stop.id {
+                self.inner.registry.over(app, &id.0).await;
+            }
+            if self.is_of_session(app, session)? {
+                let text = format!("{app} could not be stopped");
+                return Err(Failure::new(Kind::Failed, text).hint(format!("skep ps {app}")));
+            }
+            return Ok(());
+        }
+        // What served before, or what somebody deployed since.
+        tracing::info!(app, deploy = session.deploy, "what serves is not the session's: it stays");
+        Ok(())
+    }
+
+    /// Stops an app for its session; one stop is enough, whoever asks again.
     fn stop_for(&self, app: &str, session: &Session) -> Result<DeployStarted, Failure> {
+        let journal = self.node().journal();
+        let is_stop = |deploy: &DeployRecord| {
+            matches!(deploy.intent, Intent::Stop { .. }) && deploy.session.as_ref() == Some(session)
+        };
+        let known = journal.deploy(app)?.into_iter().chain(journal.waiting(app)?).find(is_stop);
+        if let Some(stop) = known {
+            let (id, app) = (Some(api::DeployId(stop.id)), app.to_owned());
+            return Ok(DeployStarted { id, app, message: None });
+        }
         let id = format!("d{}", self.node().journal().count("deploy")?);
         let mut record = self.record(id, app, Intent::Stop { service: None }, &session.who);
         record.session = Some(session.clone());
@@ -164,7 +186,8 @@ pub(crate) fn end_of_other_boots(node: &Node) -> Result<(), DeployError> {
         let Some(session) = app.session.filter(|session| session.boot_id != node.boot_id) else {
             continue;
         };
-        let finishes = journal.deploy(&app.name)?.is_some_and(|going| going.phase >= Phase::Switch);
+        let finishes = |going: DeployRecord| (Phase::Switch..Phase::Undo).contains(&going.phase);
+        let finishes = journal.deploy(&app.name)?.is_some_and(finishes);
         if finishes {
             continue;
         }

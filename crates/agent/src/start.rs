@@ -165,6 +165,7 @@ async fn compose(home: &Home) -> Result<Agent, Failure> {
         router,
         users,
         proxy_group: proxy_user.map(|user| user.gid),
+        claiming: Arc::default(),
     };
     sessions::end_of_other_boots(&node).map_err(Failure::from)?;
     let apps = node.journal().apps().map_err(Failure::from)?;

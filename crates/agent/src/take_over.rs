@@ -48,6 +48,10 @@ pub(crate) async fn take_over(
     for (app, deploy) in left {
         let agent = agent.clone();
         tokio::spawn(async move {
+            let deploy = match deploy {
+                Ok(deploy) => deploy,
+                Err(error) => queue_later(&agent, &app, error).await,
+            };
             if let Err(error) = take_over_one(&agent, &app, deploy).await {
                 order::failed(&agent, &app.name, error);
             }
@@ -57,13 +61,39 @@ pub(crate) async fn take_over(
     Ok(())
 }
 
-/// Reads what is left of an app's deploys and sessions, and queues what waits.
+/// Reads what is left of an app's deploys and sessions, and queues what waits: all of it, or nothing
+/// where something of it cannot be read.
 fn queue(agent: &Agent, app: &AppRecord) -> Result<Option<DeployRecord>, DeployError> {
     let journal = agent.node().journal();
     let deploy = journal.deploy(&app.name)?;
-    agent.reload(deploy.as_ref(), journal.waiting(&app.name)?)?;
+    let waiting = agent.still_wanted(journal.waiting(&app.name)?)?;
     agent.enter_sessions(app)?;
+    agent.reload(deploy.as_ref(), waiting);
     Ok(deploy)
+}
+
+/// Does so as soon as it can be done. Until then the app stays held, and runs as it does: not knowing
+/// what a deploy has started is no reason to end it, and none to begin another one.
+async fn queue_later(
+    agent: &Agent,
+    app: &AppRecord,
+    mut error: DeployError,
+) -> Option<DeployRecord> {
+    let concern = Concern::Record(app.name.clone());
+    loop {
+        let failure = Failure::from(error);
+        let text = format!("{}: its deploys cannot be read: {failure}", app.name);
+        agent.problem(concern.clone(), Some(text));
+        tokio::time::sleep(RETRY_PAUSE).await;
+        match queue(agent, app) {
+            Ok(deploy) => {
+                agent.problem(concern, None);
+                agent.await_sessions();
+                return deploy;
+            }
+            Err(again) => error = again,
+        }
+    }
 }
 
 /// Gives the proxies the whole table. While none has it in force that is a problem, and tried again.
@@ -93,10 +123,8 @@ async fn acknowledge(agent: &Agent, sections: Vec<(String, Section)>) {
 async fn take_over_one(
     agent: &Agent,
     app: &AppRecord,
-    deploy: Result<Option<DeployRecord>, DeployError>,
+    deploy: Option<DeployRecord>,
 ) -> Result<(), DeployError> {
-    // Not knowing what a deploy has started is no reason to end it.
-    let deploy = deploy?;
     let published = match app.serving {
         Some(_) => order::publish(agent, app).await,
         None => Ok(()),
@@ -121,7 +149,7 @@ async fn finish_or_undo(
     if record.phase != Phase::Undo && !begun_in_vain {
         // What it replaces must run until it has switched.
         let up = executor::bring_up_beside(node, &agent.inner.readiness, app, &record).await;
-        agent.resume(record).map_err(DeployError::from)?;
+        agent.resume(record).await;
         return up;
     }
     let text = if rebooted {
@@ -130,20 +158,38 @@ async fn finish_or_undo(
         "the agent was restarted before the new release served"
     };
     let failure = Failure::new(Kind::Failed, text).hint("skep deploy");
-    let journal = node.journal();
-    if let Some(number) = record.release {
-        let mut release = journal.release(&app.name, number)?;
-        release.state = ReleaseState::Failed;
-        release.failure = Some(failure.message.clone());
-        journal.put_release(&app.name, &release)?;
+    if let Err(error) = mark_failed(agent, &record, &failure.message) {
+        // Once more with its end.
+        tracing::error!(deploy = record.id, %error, "failed to mark a release as failed");
     }
     let mut brought_up = order::bring_up(agent, app).await;
     if brought_up.is_ok() {
         // A shim that had died too has come back with all that it was expected to keep.
         brought_up = executor::remove_unclaimed(node, app).await;
     }
+    // Whatever became of the rest: a deploy that nobody carries out must not be the one going on.
+    let journal = node.journal();
+    let message = failure.message.clone();
     let end = End::Failed(Box::new(failure));
-    agent.record_end(&app.name, || journal.end(&record, end.clone()).map(drop)).await;
+    let write = || {
+        mark_failed(agent, &record, &message)?;
+        journal.end(&record, end.clone()).map(drop)
+    };
+    agent.record_end(&app.name, write).await;
     agent.tell_end(&record, &end);
     brought_up
+}
+
+/// Writes that the release of a deploy never served. One that cannot be read is left as it is.
+fn mark_failed(agent: &Agent, record: &DeployRecord, why: &str) -> Result<(), DeployError> {
+    let journal = agent.node().journal();
+    let release = record.release.and_then(|number| journal.release(&record.app, number).ok());
+    match release {
+        Some(mut release) if release.state != ReleaseState::Failed => {
+            release.state = ReleaseState::Failed;
+            release.failure = Some(why.to_owned());
+            journal.put_release(&record.app, &release)
+        }
+        _ => Ok(()),
+    }
 }

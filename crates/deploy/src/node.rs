@@ -33,6 +33,9 @@ pub struct Node {
     /// The group of the proxy's user, which may dial slots' sockets; absent: everything runs as
     /// one user.
     pub proxy_group: Option<u32>,
+    /// Held from the look for who claims an address until one's own claim is in the store: of two
+    /// deploys at once only one may win.
+    pub claiming: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Node {

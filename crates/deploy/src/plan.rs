@@ -58,6 +58,11 @@ fn slots_of(serving: Option<&Serving>) -> BTreeSet<PlannedSlot> {
         .collect()
 }
 
+/// Returns the slots that run in `to` and not in `from`.
+pub fn added(from: Option<&Serving>, to: &Serving) -> BTreeSet<PlannedSlot> {
+    slots_of(Some(to)).difference(&slots_of(from)).cloned().collect()
+}
+
 impl Roll {
     /// Returns what leads from `from` to `to`. `old` and `new` are the app files that the two
     /// servings run with; a service that only the old one knows is judged by the old one.

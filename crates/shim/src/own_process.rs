@@ -83,13 +83,11 @@ pub(crate) fn is_init() -> bool {
 pub(crate) fn redirect(log: &Path) -> io::Result<()> {
     let too_long = fs::metadata(log).is_ok_and(|found| found.len() > MAX_LOG_BYTES);
     let nothing = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    let log = OpenOptions::new()
-        .append(!too_long)
-        .write(true)
-        .truncate(too_long)
-        .create(true)
-        .mode(0o600)
-        .open(log);
+    // Appended to in any case: one that is cut later would otherwise begin with a hole.
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(log);
+    if let (true, Ok(log)) = (too_long, &log) {
+        let _ = log.set_len(0);
+    }
     rustix::stdio::dup2_stdin(&nothing)?;
     // Without a log there is still a service to keep.
     let output = log.as_ref().unwrap_or(&nothing);

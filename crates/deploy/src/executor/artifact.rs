@@ -34,13 +34,12 @@ pub(super) fn is_unchanged(
     asked: Option<&str>,
 ) -> Result<bool, DeployError> {
     let head = environment::operator::head(&node.store, &app.name)?;
-    let stopped = from.services.values().all(|placement| placement.stopped);
     let known = node.journal().app(&app.name)?.and_then(|app| app.listener);
     let moves = asked.is_some() && asked != known.as_deref();
     Ok(plan.existing.as_ref().is_some_and(|found| found.id == current.artifact.id)
         && current.app.config_json() == app.config_json()
         && current.env_version == head.current
-        && !stopped
+        && !from.is_down()
         && !moves)
 }
 

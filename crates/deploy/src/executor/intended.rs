@@ -52,8 +52,8 @@ pub(super) fn next_number(journal: Journal<'_>, app: &str) -> Result<u32, Deploy
     Ok(journal.app(app)?.map_or(0, |app| app.last_release) + 1)
 }
 
-/// Returns the serving of a new release. Whoever deploys an app that is down
-/// wants it up; one service that was stopped by itself stays so.
+/// Returns the serving of a new release. Whoever deploys an app that is down wants it up; one service
+/// that was stopped by itself stays so.
 pub(super) fn stage<A: Allocate<Error = DeployError>>(
     journal: Journal<'_>,
     app: &App,
@@ -62,8 +62,7 @@ pub(super) fn stage<A: Allocate<Error = DeployError>>(
     allocate: &mut A,
 ) -> Result<Serving, DeployError> {
     let scale = journal.scale(&app.name)?;
-    let down = |serving: &&Serving| serving.services.values().all(|placed| placed.stopped);
-    plan::fresh(app, number, &scale, before.filter(|serving| !down(serving)), allocate)
+    plan::fresh(app, number, &scale, before.filter(|serving| !serving.is_down()), allocate)
 }
 
 /// Returns what an intent leads to from `serving`.

@@ -66,8 +66,11 @@ pub fn check_claims(node: &Node, app: &App, listener: Option<&str>) -> Result<()
     match conflict(node, app, listener)? {
         None => Ok(()),
         Some((host, path, other)) => {
-            let host = host.unwrap_or_else(|| "any host".to_owned());
-            let text = format!("{other} answers for {host}{path} on {listener} already");
+            let what = match host {
+                Some(host) => format!("`{host}{path}`"),
+                None => format!("`{path}` of any host"),
+            };
+            let text = format!("{other} answers for {what} on {listener} already");
             Err(Failure::new(Kind::Exists, text)
                 .hint("give this app `hosts` of its own in skep.toml")
                 .hint(format!("or another address: skep deploy --listen :{}", FIRST_PORT + 1))
@@ -86,7 +89,7 @@ fn conflict(node: &Node, app: &App, listener: &str) -> Result<Option<Claim>, Dep
             continue;
         }
         let serving = other.serving.as_ref().map(|serving| serving.release);
-        // What is being deployed claims its address as well: of two at once only one may win.
+        // What is being deployed claims its address as well, from the moment its check is over.
         let coming = journal.deploy(&other.name)?.filter(|deploy| deploy.phase > Phase::Check);
         let coming = coming.map(|deploy| (deploy.listener, deploy.release));
         for (theirs, release) in [Some((other.listener, serving)), coming].into_iter().flatten() {

@@ -1,6 +1,6 @@
 //! Start, switch, drain: the one mechanism of everything that changes what runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use api::{DeployEvent, LiveReport, StepName, StepState};
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::{Executor, boot, counters};
 use crate::diagnose;
 use crate::error::DeployError;
-use crate::plan::{PlannedSlot, Roll};
+use crate::plan::{self, PlannedSlot, Roll};
 use crate::probe::Probe;
 use crate::readiness::{self, NotReady, ReadyReport};
 use crate::records::{Intent, Phase, Serving, SlotPlacement};
@@ -74,7 +74,7 @@ impl Executor {
     /// Starts the new slots and waits until each is ready.
     pub(super) async fn start(&mut self) -> Result<(), DeployError> {
         let (roll, to, releases) = self.roll()?;
-        self.say_start(&to, &roll, 0);
+        self.say_start(&to, 0);
         let mut ready = 0;
         let mut note = None;
         for wave in &roll.waves {
@@ -84,7 +84,7 @@ impl Executor {
             let reports = self.await_ready(wave, &to, &releases).await?;
             ready += wave.len();
             note = telling(reports).or(note);
-            self.say_start(&to, &roll, ready);
+            self.say_start(&to, ready);
         }
         for (old, new) in &roll.replaced {
             if let Some(old) = old {
@@ -95,7 +95,7 @@ impl Executor {
                 self.start_slot(new, &to, &releases).await?;
                 self.await_ready(std::slice::from_ref(new), &to, &releases).await?;
                 ready += 1;
-                self.say_start(&to, &roll, ready);
+                self.say_start(&to, ready);
             }
         }
         if roll.waves.len() > 1 || !roll.replaced.is_empty() {
@@ -103,7 +103,7 @@ impl Executor {
             let all: Vec<PlannedSlot> = roll.waves.iter().flatten().cloned().collect();
             self.await_ready(&all, &to, &releases).await?;
         }
-        let text = counts(&roll);
+        let text = self.counts(&to);
         match text.is_empty() {
             true => self.feed.step(StepName::Start, StepState::Skipped, "nothing to start"),
             false => self.feed.remark(StepName::Start, StepState::Done, text, note),
@@ -111,12 +111,39 @@ impl Executor {
         self.advance(Phase::Switch, Txn::new())
     }
 
-    fn say_start(&self, to: &Serving, roll: &Roll, ready: usize) {
-        let wanted = roll.started().count();
+    /// Says how many slots are ready: those of earlier stages and `ready` of this one.
+    fn say_start(&self, to: &Serving, ready: usize) {
+        let before = match self.record.stage {
+            0 => 0,
+            _ => self.before_stage().map_or(0, |before| self.added(before).len()),
+        };
+        let wanted = self.record.stages.last().map_or(0, |last| self.added(last).len());
         if wanted > 0 {
-            let text = format!("v{}: {ready} of {wanted} ready", to.release);
+            let text = format!("v{}: {} of {wanted} ready", to.release, before + ready);
             self.feed.step(StepName::Start, StepState::Running, text);
         }
+    }
+
+    /// Returns the slots that all stages up to `serving` start.
+    fn added(&self, serving: &Serving) -> BTreeSet<PlannedSlot> {
+        plan::added(self.record.from.as_ref(), serving)
+    }
+
+    /// `web 2/2, queue 1/1`: what was started until `to`, of all that is.
+    fn counts(&self, to: &Serving) -> String {
+        let started = self.added(to);
+        let all = self.record.stages.last().map(|last| self.added(last)).unwrap_or_default();
+        let mut services: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for slot in &all {
+            let (done, wanted) = services.entry(&slot.service).or_default();
+            *wanted += 1;
+            *done += usize::from(started.contains(slot));
+        }
+        let parts: Vec<String> = services
+            .iter()
+            .map(|(name, (done, wanted))| format!("{name} {done}/{wanted}"))
+            .collect();
+        parts.join(", ")
     }
 
     async fn start_slot(
@@ -516,17 +543,6 @@ fn on_service(verb: &str, app: &str, service: Option<&str>) -> String {
 fn telling(reports: Vec<ReadyReport>) -> Option<String> {
     let told = reports.into_iter().filter(|report| !report.text.is_empty());
     told.max_by_key(|report| report.answered).map(|report| report.text)
-}
-
-/// `web 2/2, queue 1/1`.
-fn counts(roll: &Roll) -> String {
-    let mut services: BTreeMap<&str, usize> = BTreeMap::new();
-    for slot in roll.started() {
-        *services.entry(&slot.service).or_default() += 1;
-    }
-    let parts: Vec<String> =
-        services.iter().map(|(name, count)| format!("{name} {count}/{count}")).collect();
-    parts.join(", ")
 }
 
 fn waiting_for(in_flight: &[InFlight], limit: Duration) -> String {

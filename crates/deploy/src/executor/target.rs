@@ -116,6 +116,8 @@ impl Executor {
                 .environment(&self.node, purpose)
                 .map_err(|error| error.failure(self.caller.shell.names()))?;
         }
+        let node = self.node.clone();
+        let _claiming = node.claiming.lock().await;
         let listener = listener::open(self, app).await?;
         let free = disk::free_bytes(&self.node.home.artifacts())?;
         let declared = app.env.len();
