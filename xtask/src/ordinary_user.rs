@@ -23,6 +23,7 @@ const PACKAGES: &[&str] = &[
     "cgroup",
     "control",
     "converge",
+    "cookbook",
     "deploy",
     "disk",
     "environment",

@@ -44,7 +44,7 @@ pub(crate) fn routes_of(agent: &Agent, app: &AppRecord) -> Result<routing::Secti
     executor::section_of(node, &agent.inner.readiness, app)
 }
 
-/// Ends what no record names of an app and starts what it wants.
+/// Ends what no record names of an app, and what nobody can connect to, and starts what it wants.
 pub(crate) async fn bring_up(agent: &Agent, app: &AppRecord) -> Result<(), DeployError> {
     let node = agent.node();
     executor::remove_unclaimed(node, app).await?;
@@ -52,6 +52,7 @@ pub(crate) async fn bring_up(agent: &Agent, app: &AppRecord) -> Result<(), Deplo
         // Of an app that was removed, or never served, not even a shim is left.
         return executor::end_shims(node, &app.name).await;
     }
+    executor::remove_unreachable(node, app).await?;
     executor::bring_up(node, &agent.inner.readiness, app).await
 }
 

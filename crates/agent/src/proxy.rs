@@ -3,9 +3,12 @@
 //! There is one proxy; a second one only while it is being upgraded ([`upgrade`]). Which there may
 //! be is in the store ([`places`]). A proxy is known by its *build*: that of the program that was at
 //! its path when the agent had it started. So one that was restarted by its shim after the program
-//! was replaced counts as old; its upgrade is one too many and costs nothing.
+//! was replaced counts as old; its upgrade is one too many and costs nothing. One whose control
+//! socket lost its file is replaced as well: its shim holds the socket, and nobody can connect to it,
+//! however often it is restarted.
 
 mod places;
+mod retry;
 mod upgrade;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -25,6 +28,7 @@ use supervise::{ServiceHandle, ServiceView, Supervisor};
 use tokio::sync::watch;
 
 use places::Places;
+pub(crate) use retry::Retry;
 use upgrade::{is_over, slot};
 
 /// How long the proxy may take to end when it is stopped: its requests end first.
@@ -61,17 +65,35 @@ impl Proxies {
         self.places.all().map(|generation| self.recipe_of(generation)).collect()
     }
 
+    /// Returns whether the current proxy is the one that should be, and no other is left.
+    pub(crate) fn is_settled(&self) -> bool {
+        let current = self.places.current();
+        self.places.build(current) == self.build()
+            && !self.is_lost(current)
+            && self.places.others().is_empty()
+    }
+
+    /// Returns whether nobody can connect to a proxy: it has a slot, and its control socket no file.
+    fn is_lost(&self, generation: u64) -> bool {
+        let path = self.socket_of(generation);
+        let has_slot = self.handle.view().slots.contains_key(&slot(generation));
+        has_slot && path.try_exists().is_ok_and(|exists| !exists)
+    }
+
+    fn socket_of(&self, generation: u64) -> std::path::PathBuf {
+        self.home.slot_socket(SOCKET_NAME, generation, slot(generation).number.0)
+    }
+
     /// Returns this build, as recipes name it.
     fn build(&self) -> &str {
         &self.recipe.release
     }
 
     fn recipe_of(&self, generation: u64) -> SlotSpec {
-        let path = self.home.slot_socket(SOCKET_NAME, generation, slot(generation).number.0);
         SlotSpec {
             id: slot(generation),
             release: self.places.build(generation).to_owned(),
-            socket: socket(&path),
+            socket: socket(&self.socket_of(generation)),
             ..self.recipe.clone()
         }
     }
@@ -196,6 +218,11 @@ pub(crate) fn instances(
         }
     });
     receiver
+}
+
+/// Returns whether a proxy lives that can be connected to.
+pub(crate) fn can_be_told(home: &Home, view: &ServiceView) -> bool {
+    live(home, view).iter().any(|proxy| proxy.socket.exists())
 }
 
 fn live(home: &Home, view: &ServiceView) -> Vec<ProxyInstance> {

@@ -166,6 +166,8 @@ impl Registry {
             }
             tables.is_closed = true;
             tables.apps.values_mut().for_each(|queue| queue.is_held = true);
+            drop(tables);
+            self.changed.notify_waiters();
             return Ok(());
         }
     }
@@ -173,6 +175,11 @@ impl Registry {
     /// Returns whether everything is being stopped.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().is_closed
+    }
+
+    /// Waits until everything is being stopped.
+    pub(crate) async fn closed(&self) {
+        self.until(|tables| tables.is_closed).await;
     }
 
     /// Ends [`Registry::close`]; returns the apps, which may go on.

@@ -117,7 +117,7 @@ async fn compose(home: &Home) -> Result<Agent, Failure> {
     let cgroup_base = match cgroup::Base::establish(&installation.id) {
         Ok(base) => Some(base.path().to_owned()),
         Err(why) => {
-            not_enforced.push(format!("processes that leave their session are found late: {why}"));
+            not_enforced.push(format!("{}: {why}", api::LIMIT_SESSIONS));
             None
         }
     };
@@ -171,15 +171,15 @@ async fn compose(home: &Home) -> Result<Agent, Failure> {
     let apps = node.journal().apps().map_err(Failure::from)?;
     expect(&node, &apps, &discovered, proxies.expected()).await?;
     let agent = Agent::new(node, cgroup_base, not_enforced);
-    let is_open = edge_is_open(&agent, &mut proxies).await;
+    open_edge(&agent, &mut proxies).await;
     take_over(&agent, apps, &discovered).await.map_err(Failure::from)?;
-    tokio::spawn(keep_trying(agent.clone(), proxies, is_open));
+    tokio::spawn(keep_edge(agent.clone(), proxies));
     Ok(agent)
 }
 
 /// Starts the proxy and opens the public sockets. What fails is a problem that is shown: apps run
 /// and can be looked at meanwhile.
-async fn edge_is_open(agent: &Agent, proxies: &mut proxy::Proxies) -> bool {
+async fn open_edge(agent: &Agent, proxies: &mut proxy::Proxies) {
     let node = agent.node();
     let opened = async {
         // Read each time: a deploy may have moved an app meanwhile.
@@ -201,26 +201,38 @@ async fn edge_is_open(agent: &Agent, proxies: &mut proxy::Proxies) -> bool {
         }
         Err(failure) => Some(format!("the proxy could not be started: {failure}")),
     };
-    let is_open = trouble.is_none();
     agent.problem(Concern::Proxy, trouble);
-    is_open
 }
 
-/// Tries to open what is not open yet until it is; then the proxy may be replaced by one of this
-/// build.
-async fn keep_trying(agent: Agent, mut proxies: proxy::Proxies, mut is_open: bool) {
-    while !is_open {
+/// Keeps the edge as it should be: opens what is not open yet, and what a stop of everything that
+/// failed half-way has closed; then replaces the proxy where one of this build, or one that can be
+/// reached, has to follow it. It looks again and again: nobody tells when a file is removed.
+async fn keep_edge(agent: Agent, mut proxies: proxy::Proxies) {
+    let mut retry = proxy::Retry::default();
+    loop {
+        if agent.inner.registry.is_closed() {
+            // All of it is being stopped.
+        } else if agent.has_problem(&Concern::Proxy) {
+            open_edge(&agent, &mut proxies).await;
+        } else if !proxies.is_settled() && retry.is_due() {
+            // Given up anywhere, it is gone on with like that of an agent that was killed.
+            tokio::select! {
+                done = proxies.upgrade(&agent) => retry.after(done),
+                () = agent.inner.registry.closed() => {}
+            }
+        }
         tokio::time::sleep(RETRY_PAUSE).await;
-        is_open = edge_is_open(&agent, &mut proxies).await;
     }
-    proxies.upgrade(agent).await;
 }
 
-/// Removes what slots of another boot left below `run/`. Sockets of shims and of the interface are
-/// theirs to replace.
+/// Removes what slots of another boot left below `run/`, and makes the directories again where
+/// somebody removed them. Sockets of shims and of the interface are theirs to replace.
 fn empty_run(home: &Home, boot_id: &str) -> Result<(), disk::DiskError> {
     /// A boot id has 36 bytes.
     const MAX_BYTES: u64 = 64;
+    for directory in [home.slots(), home.slot_runtimes()] {
+        disk::create_directory(&directory, home::RUN_MODE)?;
+    }
     let mark = home.run().join("boot");
     match disk::read_limited(&mark, MAX_BYTES) {
         Ok(known) if known == boot_id.as_bytes() => return Ok(()),

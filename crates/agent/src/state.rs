@@ -132,6 +132,11 @@ impl Agent {
         self.known_problems().retain(|concern, _| concern.app() != Some(app));
     }
 
+    /// Returns whether something is known to be wrong.
+    pub(crate) fn has_problem(&self, concern: &Concern) -> bool {
+        self.known_problems().contains_key(concern)
+    }
+
     pub(crate) fn problems(&self) -> Vec<String> {
         self.known_problems().values().cloned().collect()
     }

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// How the sentence in [`Overview::not_enforced`] begins that says that there are no cgroups; its
+/// reason follows.
+pub const LIMIT_SESSIONS: &str = "processes that leave their session are found late";
+
 /// What this agent is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overview {

@@ -16,8 +16,9 @@ mod plan;
 mod shell;
 
 pub use app::{
-    AppDetail, AppState, AppSummary, Halted, Overview, ProcessRow, ReleaseRow, ReleaseState,
-    Removal, RestoreRequest, Route, ScaleEntry, ScaleReply, ScaleRequest, ServiceTarget, SlotPhase,
+    AppDetail, AppState, AppSummary, Halted, LIMIT_SESSIONS, Overview, ProcessRow, ReleaseRow,
+    ReleaseState, Removal, RestoreRequest, Route, ScaleEntry, ScaleReply, ScaleRequest,
+    ServiceTarget, SlotPhase,
 };
 pub use deploy::{
     DeployEvent, DeployId, DeployKind, DeployRequest, DeployStarted, DeploySummary, LiveReport,

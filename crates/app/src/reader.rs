@@ -10,8 +10,8 @@ use report::did_you_mean;
 use toml_edit::{Item, TableLike};
 
 use crate::problem::{Problems, Show};
-use report::quantity::{QuantityError, duration_text, parse_duration, parse_signal, parse_size};
 use crate::schema::{Key, Kind, MAX_ENTRIES, MAX_TEXT_BYTES};
+use report::quantity::{QuantityError, duration_text, parse_duration, parse_signal, parse_size};
 
 /// Where something stands in the text.
 pub(crate) type Span = Range<usize>;

@@ -10,8 +10,8 @@ use crate::layout::Layout;
 use crate::model::{Command, Listen, Ready, Restart, Service};
 use crate::problem::{Problems, Show};
 use crate::profile::{self, Connections, Listens, Recognised};
-use report::quantity::{QuantityError, parse_duration};
 use crate::reader::{Section, Span, is_plain, key_span};
+use report::quantity::{QuantityError, parse_duration};
 
 /// The service that listens where nothing else is known about it.
 pub const WEB: &str = "web";

@@ -271,6 +271,8 @@ fn owner_after(app: &AppRecord, ended: &DeployRecord) -> Option<Session> {
         _ if made_what_serves => ended.session.clone(),
         // Nothing had to be made: what serves is what somebody wants to stay.
         Intent::Deploy { .. } if done && ended.session.is_none() => None,
+        // It started what was down, and did not find it up.
+        Intent::Deploy { .. } if done && !ended.stages.is_empty() => ended.session.clone(),
         // Whoever starts it again wants it to stay.
         Intent::Stop { .. } if done && serving.is_none_or(crate::Serving::is_down) => None,
         _ => app.session.clone(),
@@ -371,6 +373,12 @@ mod tests {
         assert_eq!(end(made("d3", 2, None), End::Cancelled), Some(session.clone()), "never served");
         assert_eq!(end(deploy("d4"), End::Cancelled), Some(session.clone()));
         assert_eq!(end(deploy("d5"), End::Done), None, "no change, and wanted");
+        let started = DeployRecord {
+            session: Some(session.clone()),
+            stages: vec![Serving { release: 1, services: [].into() }],
+            ..deploy("d12")
+        };
+        assert_eq!(end(started, End::Done), Some(session.clone()), "it was down");
 
         assert_eq!(end(made("d6", 1, Some(&session)), End::Done), Some(session.clone()));
         serve(3, false);

@@ -7,6 +7,10 @@ use report::{Failure, Kind};
 
 use crate::layout::Home;
 
+/// Mode of the directories that slots' sockets and private directories lie in: other users pass through
+/// them to their own.
+pub const RUN_MODE: u32 = 0o711;
+
 /// The layout this build reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -128,8 +132,8 @@ impl Home {
             (self.shims(), 0o700),
             (self.proxy(), 0o711),
             (self.run(), 0o711),
-            (self.slots(), 0o711),
-            (self.slot_runtimes(), 0o711),
+            (self.slots(), RUN_MODE),
+            (self.slot_runtimes(), RUN_MODE),
         ] {
             disk::create_directory(&path, mode)?;
         }

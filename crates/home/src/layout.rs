@@ -176,9 +176,24 @@ impl Home {
         self.root.join("converge")
     }
 
+    /// The key of the digests in saved plans, 0600.
+    pub fn plan_key(&self) -> PathBuf {
+        self.converge().join("plan.key")
+    }
+
     /// Cookbooks that were fetched from elsewhere; may be deleted at any time.
     pub fn fetched_cookbooks(&self) -> PathBuf {
         self.cache().join("cookbooks")
+    }
+
+    /// Machines to try cookbooks in, 0700; written by `skep kitchen:…` alone.
+    pub fn kitchen(&self) -> PathBuf {
+        self.root.join("kitchen")
+    }
+
+    /// Root trees that such machines are made from, 0700; may be deleted while there is no machine.
+    pub fn kitchen_trees(&self) -> PathBuf {
+        self.cache().join("kitchen")
     }
 
     /// Build logs of one app.

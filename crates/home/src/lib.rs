@@ -10,5 +10,5 @@
 mod format;
 mod layout;
 
-pub use format::{FORMAT_VERSION, HomeError, Installation};
+pub use format::{FORMAT_VERSION, HomeError, Installation, RUN_MODE};
 pub use layout::Home;

@@ -95,7 +95,7 @@ impl Applier {
         }
         let saved = Saved { revision, table };
         // The file is read by whoever comes next, which has come when we leave: it writes it.
-        let is_ours = self.shared.tracker.phase() == Phase::Serving;
+        let is_ours = self.shared.tracker.phase() <= Phase::Serving;
         if is_ours
             && current.as_ref() != Some(&saved)
             && let Err(error) = self.write(saved.clone()).await
@@ -128,6 +128,9 @@ impl Applier {
         // Endpoints of this table that are not ready any more count as withdrawn too.
         for service in self.registry().services.values() {
             service.table_changed();
+        }
+        if self.shared.tracker.phase() == Phase::Waiting {
+            self.shared.tracker.enter(Phase::Serving);
         }
     }
 

@@ -6,6 +6,8 @@
 //!
 //! # What it guarantees
 //!
+//! - It accepts once it has a table, from its file or from the agent; until then clients wait in the
+//!   backlog.
 //! - After `applied R` no request starts on an endpoint outside R (`endpoint` says how). The
 //!   file was written before.
 //! - `drained` is said when an endpoint is in no table and nothing is in flight there, and then

@@ -90,8 +90,8 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy: first the last-known-good routes, then the listeners, then the control
-    /// socket. Must be called inside a runtime, which serves the control side only.
+    /// Starts a proxy: first the last-known-good routes, then the listeners, on which it accepts as
+    /// soon as it has routes, then the control socket. Must be called inside a runtime, which serves the control side only.
     pub async fn start(config: Config) -> Result<Self, ProxyError> {
         let workers = config.workers.max(1);
         let log = Log::start(config.log).map_err(ProxyError::Threads)?;
@@ -115,7 +115,7 @@ impl Proxy {
         match lastgood::load(&config.routes_file, &config.boot_id, &config.installation) {
             Ok(Some(saved)) => applier.restore(saved).await,
             Ok(None) => {}
-            // Without routes the proxy is of little use, but it can be given some.
+            // It accepts once it is given some.
             Err(error) => {
                 let text = report::chain(&error).join(": ");
                 shared.log.event("started without the last routes", &text);
@@ -173,7 +173,7 @@ impl Proxy {
             let mut changed = std::pin::pin!(tracker.phase_changed.notified());
             ended.as_mut().enable();
             changed.as_mut().enable();
-            let leaving = tracker.phase() != Phase::Serving;
+            let leaving = tracker.phase() > Phase::Serving;
             if leaving && self.listeners.is_quiet() && tracker.len() == 0 {
                 return;
             }

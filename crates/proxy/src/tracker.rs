@@ -13,17 +13,20 @@ use tokio::sync::Notify;
 
 use crate::endpoint::EndpointState;
 
-/// How far the proxy is on its way out.
+/// How far the proxy is on its way from start to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Phase {
-    /// Not at all.
-    Serving = 0,
+    /// Has no table yet and accepts nothing: clients wait in the backlog of their listener instead
+    /// of being told that there is no such route.
+    Waiting = 0,
+    /// Accepts.
+    Serving = 1,
     /// Accepts nothing; idle clients are kept until their next request or their own timeout, so
     /// that none sends into a connection that is being closed.
-    Leaving = 1,
+    Leaving = 2,
     /// Idle connections are closed too.
-    Closing = 2,
+    Closing = 3,
 }
 
 /// All connections.
@@ -124,8 +127,9 @@ impl Tracker {
 
     pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(SeqCst) {
-            0 => Phase::Serving,
-            1 => Phase::Leaving,
+            0 => Phase::Waiting,
+            1 => Phase::Serving,
+            2 => Phase::Leaving,
             _ => Phase::Closing,
         }
     }

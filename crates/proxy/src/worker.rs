@@ -168,16 +168,21 @@ impl Acceptor {
         loop {
             let mut changed = std::pin::pin!(tracker.phase_changed.notified());
             changed.as_mut().enable();
-            if tracker.phase() != Phase::Serving {
+            let phase = tracker.phase();
+            if phase > Phase::Serving {
                 return;
             }
-            // Who finds no place waits in the listener's backlog and is not refused.
+            // Who finds no place, or no routes yet, waits in the listener's backlog and is not
+            // refused.
             let places = Arc::clone(&self.shared.places);
             let accepted = tokio::select! {
                 biased;
                 () = changed => continue,
                 _ = stopped.wait_for(|stopped| *stopped) => return,
                 accepted = async {
+                    if phase == Phase::Waiting {
+                        return std::future::pending().await;
+                    }
                     let place = places.acquire_owned().await;
                     (listener.accept().await, place)
                 } => accepted,

@@ -3,6 +3,7 @@
 //! Every command is `namespace:action`; those of every day have a short alias, shown first. clap's
 //! own exit code for a wrong command line, 2, means "there are changes" here and becomes 64.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +11,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use report::Kind;
 
-use crate::commands::{agent, app, completions, docs, doctor, env, group, role};
+use crate::commands::{
+    agent, app, attr, completions, cookbook, docs, doctor, env, group, kitchen, node, role,
+};
 use crate::context::Context;
 use crate::error::{Error, usage};
 use crate::output::{Format, Loudness, Output};
@@ -121,6 +124,38 @@ pub(crate) enum Command {
     RoleUpdate(role::update::Arguments),
     #[command(name = "role:show", alias = "roles:show")]
     RoleShow(role::show::Arguments),
+    #[command(name = "node:plan", visible_alias = "plan")]
+    Plan(node::plan::Arguments),
+    #[command(name = "node:converge", visible_alias = "converge")]
+    Converge(node::converge::Arguments),
+    #[command(name = "attr:why")]
+    AttrWhy(attr::why::Arguments),
+    #[command(name = "cookbook:new")]
+    CookbookNew(cookbook::new::Arguments),
+    #[command(name = "cookbook:check")]
+    CookbookCheck(cookbook::check::Arguments),
+    #[command(name = "cookbook:docs")]
+    CookbookDocs(cookbook::docs::Arguments),
+    #[command(name = "kitchen:list")]
+    KitchenList(kitchen::list::Arguments),
+    #[command(name = "kitchen:create")]
+    KitchenCreate(kitchen::create::Arguments),
+    #[command(name = "kitchen:converge")]
+    KitchenConverge(kitchen::converge::Arguments),
+    #[command(name = "kitchen:verify")]
+    KitchenVerify(kitchen::verify::Arguments),
+    #[command(name = "kitchen:check", hide = true)]
+    KitchenCheck(kitchen::check::Arguments),
+    #[command(name = "kitchen:test")]
+    KitchenTest(kitchen::test::Arguments),
+    #[command(name = "kitchen:diff")]
+    KitchenDiff(kitchen::diff::Arguments),
+    #[command(name = "kitchen:exec")]
+    KitchenExec(kitchen::exec::Arguments),
+    #[command(name = "kitchen:login")]
+    KitchenLogin(kitchen::login::Arguments),
+    #[command(name = "kitchen:destroy")]
+    KitchenDestroy(kitchen::destroy::Arguments),
     #[command(name = "agent:status")]
     AgentStatus(agent::status::Arguments),
     #[command(name = "agent:install")]
@@ -156,9 +191,10 @@ fn under_short_name(command: clap::Command) -> clap::Command {
     command.override_usage(format!("skep {usage}"))
 }
 
-/// Parses this process's arguments; help and mistakes are printed here.
-pub(crate) fn parse() -> Result<Cli, ExitCode> {
-    let parsed = definition().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+/// Parses a command line, the program's name first; help and mistakes are printed here.
+pub(crate) fn parse(line: Vec<OsString>) -> Result<Cli, ExitCode> {
+    let parsed = definition().try_get_matches_from(line);
+    let parsed = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {
         // Standard output or error being closed is nobody's mistake.
         let _ = error.print();
@@ -168,11 +204,15 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
 
 /// The list of commands, by namespace; clap has no groups of subcommands.
 fn overview(command: &clap::Command) -> String {
-    const GROUPS: [(&str, &str); 6] = [
+    const GROUPS: [(&str, &str); 10] = [
         ("Apps", "app"),
         ("Variables", "env"),
         ("Node groups", "group"),
         ("Roles", "role"),
+        ("Recipes on this machine", "node"),
+        ("Attributes", "attr"),
+        ("Cookbooks", "cookbook"),
+        ("Kitchen", "kitchen"),
         ("Agent", "agent"),
         ("This machine", ""),
     ];
@@ -190,7 +230,7 @@ fn overview(command: &clap::Command) -> String {
             }
             let shown = one.get_visible_aliases().next().unwrap_or(name);
             let about = one.get_about().map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(text, "  {shown:<14} {about}");
+            let _ = writeln!(text, "  {shown:<16} {about}");
         }
     }
     text.push_str(
@@ -202,7 +242,7 @@ fn overview(command: &clap::Command) -> String {
          \x20 -V, --version  The version\n\
          \n\
          APP may be left out in the app's own directory. SKEP_HOME names another installation.\n\
-         Short names stand for `app:` commands: `skep up` is `skep app:up`.",
+         Short names stand for longer ones: `skep up` is `skep app:up`, `skep plan` is `skep node:plan`.",
     );
     text
 }

@@ -20,6 +20,10 @@ use std::time::Duration;
 /// (builds are streams), an agent that is being replaced is back within seconds.
 pub(crate) const REPLY_MAX: Duration = Duration::from_secs(120);
 
+/// For what lasts as long as requests and processes of apps may take to end: the answer is waited for
+/// while the connection lives.
+pub(crate) const REPLY_EVER: Duration = Duration::MAX;
+
 /// After how long a person is told that we wait.
 const REPLY_SLOW: Duration = Duration::from_secs(2);
 

@@ -5,11 +5,15 @@
 
 pub(crate) mod agent;
 pub(crate) mod app;
+pub(crate) mod attr;
 pub(crate) mod completions;
+pub(crate) mod cookbook;
 pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod group;
+pub(crate) mod kitchen;
+pub(crate) mod node;
 pub(crate) mod role;
 
 use std::process::ExitCode;
@@ -65,6 +69,22 @@ async fn dispatch(command: Command, context: &Context) -> Result<Outcome> {
         Command::RoleCreate(arguments) => role::create::run(arguments, context),
         Command::RoleUpdate(arguments) => role::update::run(arguments, context),
         Command::RoleShow(arguments) => role::show::run(arguments, context),
+        Command::Plan(arguments) => node::plan::run(arguments, context),
+        Command::Converge(arguments) => node::converge::run(arguments, context),
+        Command::AttrWhy(arguments) => attr::why::run(arguments, context),
+        Command::CookbookNew(arguments) => cookbook::new::run(arguments, context),
+        Command::CookbookCheck(arguments) => cookbook::check::run(arguments, context),
+        Command::CookbookDocs(arguments) => cookbook::docs::run(arguments, context),
+        Command::KitchenList(arguments) => kitchen::list::run(arguments, context),
+        Command::KitchenCreate(arguments) => kitchen::create::run(arguments, context),
+        Command::KitchenConverge(arguments) => kitchen::converge::run(arguments, context),
+        Command::KitchenVerify(arguments) => kitchen::verify::run(arguments, context),
+        Command::KitchenCheck(arguments) => kitchen::check::run(arguments, context),
+        Command::KitchenTest(arguments) => kitchen::test::run(arguments, context),
+        Command::KitchenDiff(arguments) => kitchen::diff::run(arguments, context),
+        Command::KitchenExec(arguments) => kitchen::exec::run(arguments, context),
+        Command::KitchenLogin(arguments) => kitchen::login::run(arguments, context),
+        Command::KitchenDestroy(arguments) => kitchen::destroy::run(arguments, context),
         Command::AgentStatus(arguments) => agent::status::run(arguments, context).await,
         Command::AgentInstall(arguments) => agent::install::run(arguments, context).await,
         Command::AgentStop(arguments) => agent::stop::run(arguments, context).await,

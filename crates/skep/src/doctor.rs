@@ -71,8 +71,10 @@ pub(crate) async fn examine(home: &Home) -> Report {
     let mut checks = home::checks(home);
     checks.push(kernel::user());
     checks.push(kernel::kernel());
-    checks.push(kernel::cgroups());
-    let (agent, runs) = agent::checks(home).await;
+    let cgroups = kernel::cgroups();
+    let without_cgroups = cgroups.state != State::Ok;
+    checks.push(cgroups);
+    let (agent, runs) = agent::checks(home, without_cgroups).await;
     checks.push(ports::check(runs));
     checks.extend(tools::checks(home).await);
     checks.extend(agent);

@@ -7,6 +7,7 @@ mod arguments;
 mod change;
 mod client;
 mod commands;
+mod configure;
 mod context;
 mod doctor;
 mod error;
@@ -23,19 +24,28 @@ mod unit;
 mod which;
 mod who;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
+
+use kitchen::inside::Entered;
 
 use crate::error::Error;
 
 fn main() -> ExitCode {
     // Not commands but the other programs in this executable: before anything is parsed or opened.
-    let mut words = std::env::args_os().skip(1);
-    match words.next().as_deref().and_then(std::ffi::OsStr::to_str) {
-        Some("shim") => return parts::shim(words.collect()),
-        Some("proxy") => return parts::proxy(words.collect()),
-        _ => {}
-    }
-    let cli = match arguments::parse() {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let line = match line.get(1).and_then(|word| word.to_str()) {
+        Some("shim") => return parts::shim(line[2..].to_vec()),
+        Some("proxy") => return parts::proxy(line[2..].to_vec()),
+        Some(kitchen::machine::KEEPER) => return kitchen::machine::keep(&line[2..]),
+        // It comes back as a command line of ours, in a machine, or not at all.
+        Some(kitchen::machine::ENTER) => match kitchen::inside::go(&line[2..]) {
+            Entered::Skep(line) => line,
+            Entered::Ended(code) => return code,
+        },
+        _ => line,
+    };
+    let cli = match arguments::parse(line) {
         Ok(cli) => cli,
         Err(code) => return code,
     };

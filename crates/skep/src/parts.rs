@@ -6,9 +6,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use control::shim::Phase;
 use home::Home;
 use report::{Failure, Kind};
-use supervise::bootstrap::{self, Started, Stopped};
+use supervise::bootstrap::{self, Bootstrap, Started, Stopped};
 
 use crate::error::Result;
 
@@ -21,16 +22,41 @@ pub(crate) fn build() -> String {
 }
 
 /// Makes the home if there is none, starts the agent's shim, which starts the agent; returns when
-/// the API socket is held. Blocks, with deadlines.
+/// the API socket is held. An agent whose socket lost its file is stopped first: only a new shim
+/// makes it again. Blocks, with deadlines.
 pub(crate) fn start_agent(home: &Home) -> Result<Started> {
-    let started = bootstrap::start_agent(home, &executable()?, &build());
-    Ok(started.map_err(Failure::from)?)
+    let program = executable()?;
+    let start = || bootstrap::start_agent(home, &program, &build()).map_err(Failure::from);
+    let started = start()?;
+    if matches!(started, Started::Already { .. }) && is_without_socket(home) {
+        stop_agent(home)?;
+        return Ok(start()?);
+    }
+    Ok(started)
+}
+
+/// Returns whether the agent's shim runs and the interface's socket, which it holds, has no file.
+pub(crate) fn is_without_socket(home: &Home) -> bool {
+    let shim = home.shim_socket(&bootstrap::agent_service().file_name());
+    let is_gone = home.api_socket().try_exists().is_ok_and(|exists| !exists);
+    is_gone && disk::socket::connect_stream(&shim).is_ok()
 }
 
 /// Stops the agent and its shim, and no other service. Blocks, with deadlines.
 pub(crate) fn stop_agent(home: &Home) -> Result<Stopped> {
     let stopped = bootstrap::stop_agent(home, &executable()?, &build());
     Ok(stopped.map_err(Failure::from)?)
+}
+
+/// Starts an agent at once that ended so often that its shim waits long before it tries again: what
+/// kept it from starting may be gone since. Any other is left alone. Blocks, with deadlines.
+pub(crate) fn wake_agent(home: &Home) -> Result<()> {
+    let bootstrap = Bootstrap::new(home.clone(), &executable()?, &build());
+    let state = bootstrap.state().map_err(Failure::from)?;
+    if state.is_some_and(|state| matches!(state.phase, Phase::CrashLoop { .. })) {
+        bootstrap.start().map_err(Failure::from)?;
+    }
+    Ok(())
 }
 
 /// Returns what the agent wrote last, of its last start.

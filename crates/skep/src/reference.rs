@@ -68,7 +68,7 @@ const EXIT_CODES: &str = "
 |---|---|
 | 0 | done, or nothing to do |
 | 1 | failed; the state before is intact |
-| 2 | with `--plan` only: there are changes |
+| 2 | with `plan` and `--plan` only: there are changes |
 | 3 | partly done; the rest is listed |
 | 4 | failed and not fully undone; leftovers are listed |
 | 5 | exists already |

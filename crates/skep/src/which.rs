@@ -126,6 +126,9 @@ fn which_app(directory: &Path, known: &[String]) -> Failure {
 /// Says that nobody knows an app that was named, what was probably meant, and which there are.
 pub(crate) fn unknown_app(context: &Context, app: &str, known: &[String]) -> Failure {
     let failure = usage(format!("there is no app `{app}`"));
+    if let Some(service) = service_here(context, app, known) {
+        return failure.hint(format!("did you mean `{service}`?"));
+    }
     let failure = match did_you_mean(app, known.iter().map(String::as_str)) {
         Some(similar) => failure.hint(format!("did you mean `{similar}`?")),
         None if app_of(&context.directory).is_ok_and(|own| own == app) => {
@@ -140,6 +143,13 @@ pub(crate) fn unknown_app(context: &Context, app: &str, known: &[String]) -> Fai
         [] => failure.hint("there is no app yet: skep up DIR"),
         known => failure.hint(format!("the apps here are: {}", known.join(", "))),
     }
+}
+
+/// Returns `APP/SERVICE` where the app of this directory is known and has a service of this name.
+fn service_here(context: &Context, service: &str, known: &[String]) -> Option<String> {
+    let app = crate::source::load(&context.directory).ok()?;
+    let has_it = known.contains(&app.name) && app.services.contains_key(service);
+    has_it.then(|| format!("{}/{service}", app.name))
 }
 
 #[cfg(test)]
@@ -166,6 +176,9 @@ mod tests {
         std::fs::write(directory.path().join("skep.toml"), file).unwrap();
         let own = "the app of this directory is not deployed: skep up";
         assert_eq!(hints("crm", &known), [own]);
+        assert_eq!(hints("web", &known), [all], "its app is not deployed");
+        let known_too = ["blog".to_owned(), "crm".to_owned()];
+        assert_eq!(hints("web", &known_too), ["did you mean `crm/web`?"]);
         assert_eq!(
             which_app(Path::new("/tmp/x"), &known).hints,
             ["name one of: shop, blog".to_owned()]

@@ -65,9 +65,10 @@ impl Places {
     }
 
     /// Returns the generation that is to follow the current one: what an agent before us had begun
-    /// with this build, else a new one.
+    /// with this build, else a new one. An older one than the current may have been told to leave.
     pub(super) fn successor(&mut self, build: &str) -> u64 {
-        let begun = self.others().into_iter().rfind(|other| self.build(*other) == build);
+        let is_begun = |other: &u64| *other > self.current && self.build(*other) == build;
+        let begun = self.others().into_iter().rfind(is_begun);
         begun.unwrap_or_else(|| {
             self.newest += 1;
             self.builds.insert(self.newest, build.to_owned());
@@ -127,5 +128,8 @@ mod tests {
         // One of yet another build beside one that was begun.
         assert_eq!(places.successor("c"), 4);
         assert_eq!(places.others(), [3, 4]);
+        // One that may have been told to leave follows nobody.
+        places.switch(4);
+        assert_eq!(places.successor("b"), 5);
     }
 }

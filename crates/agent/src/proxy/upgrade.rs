@@ -7,6 +7,9 @@
 //!                              the current one goes on               over: stopped, removed
 //! ```
 //!
+//! The same is done where the current one can be reached no more, except that it cannot be told to
+//! leave: its shim stops it.
+//!
 //! Each step looks at what is there first, so that an agent that was killed anywhere is followed by
 //! one that goes on: before *switched* the current proxy accepts and is never told to leave, after
 //! it the successor is the current one and what is left to do is to end others. A reboot ends all of
@@ -48,23 +51,26 @@ enum UpgradeError {
 }
 
 impl Proxies {
-    /// Makes sure that one proxy of this build serves and no other is left.
-    pub(crate) async fn upgrade(mut self, agent: Agent) {
-        let replaced = self.replace(&agent).await;
+    /// Makes sure that one proxy of this build serves and no other is left; returns whether it is so.
+    pub(crate) async fn upgrade(&mut self, agent: &Agent) -> bool {
+        let replaced = self.replace(agent).await;
         let done = match replaced {
-            Ok(()) => self.end_others(&agent).await,
+            Ok(()) => self.end_others(agent).await,
             failed => failed,
         };
         let text = done.err().map(|error| {
             format!("the proxy was not upgraded: {}", report::chain(&error).join(": "))
         });
+        let is_done = text.is_none();
         agent.problem(Concern::Upgrade, text);
+        is_done
     }
 
-    /// Replaces the current proxy if it is of another build.
+    /// Replaces the current proxy if it is of another build, or cannot be reached.
     async fn replace(&mut self, agent: &Agent) -> Result<(), UpgradeError> {
         let current = self.places.current();
-        if self.places.build(current) == self.build() {
+        let is_lost = self.is_lost(current);
+        if self.places.build(current) == self.build() && !is_lost {
             return Ok(());
         }
         let build = self.build().to_owned();
@@ -72,10 +78,16 @@ impl Proxies {
         self.places.write(&self.store)?;
         let slot = slot(generation);
         let (from, to) = (self.places.build(current), &build);
-        tracing::info!(%slot, from, to, "the proxy is being upgraded");
-        let started = match self.handle.start(self.recipe_of(generation)).await {
+        tracing::info!(%slot, from, to, is_lost, "the proxy is being replaced");
+        // It may have been removed with the socket's file.
+        let place = disk::create_directory(&self.home.slots(), home::RUN_MODE);
+        let started = match place {
+            Ok(()) => self.handle.start(self.recipe_of(generation)).await.map_err(|e| words(&e)),
+            Err(error) => Err(words(&error)),
+        };
+        let started = match started {
             Ok(()) => self.serves(agent, slot).await,
-            Err(error) => Err(report::chain(&error).join(": ")),
+            failed => failed,
         };
         if let Err(why) = started {
             self.remove(generation).await?;
@@ -87,7 +99,8 @@ impl Proxies {
         Ok(())
     }
 
-    /// Lets every proxy but the current one leave, and removes its slot when it has.
+    /// Lets every proxy but the current one leave, and removes its slot when it has. One that cannot
+    /// be told is stopped by its shim; requests that run there still end.
     async fn end_others(&mut self, agent: &Agent) -> Result<(), UpgradeError> {
         let others = self.places.others();
         if others.is_empty() {
@@ -102,6 +115,11 @@ impl Proxies {
         }
         for generation in others {
             let slot = slot(generation);
+            if self.is_lost(generation) {
+                tracing::warn!(%slot, "the old proxy cannot be reached and is stopped");
+                self.remove(generation).await?;
+                continue;
+            }
             match wait_for(&self.handle, LEAVE_LIMIT, |view| has_ended(view, slot)).await {
                 Ok(()) => tracing::info!(%slot, "the old proxy has left"),
                 Err(WaitError::TooLate { .. }) => {
@@ -140,6 +158,10 @@ impl Proxies {
         self.places.write(&self.store)?;
         Ok(())
     }
+}
+
+fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    report::chain(error).join(": ")
 }
 
 /// Returns the slot of a generation.

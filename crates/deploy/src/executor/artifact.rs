@@ -11,7 +11,7 @@ use report::{Failure, Kind};
 use super::{Executor, intended, listener};
 use crate::error::DeployError;
 use crate::node::Node;
-use crate::records::{End, ReleaseRecord, ReleaseState, Serving};
+use crate::records::{End, Intent, ReleaseRecord, ReleaseState, Serving};
 
 /// Returns who builds and owns the files of an app.
 pub(super) fn identity(node: &Node, app: &str) -> Result<Identity, DeployError> {
@@ -23,24 +23,42 @@ pub(super) fn identity(node: &Node, app: &str) -> Result<Identity, DeployError> 
     })
 }
 
-/// Returns whether a deploy would lead to what serves already. `asked` is the address that was asked
-/// for, if one was.
-pub(super) fn is_unchanged(
+/// How what a deploy would make stands to the release that the app is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It would be another one.
+    Differs,
+    /// It is the same, and serves.
+    Serves,
+    /// It is the same, and was stopped: it has only to be started.
+    Down,
+}
+
+/// What an unchanged release that is down needs.
+pub(super) const START: Intent = Intent::Start { service: None };
+
+/// Returns how what a deploy would make stands to the app's release. `asked` is the address that was
+/// asked for, if one was.
+pub(super) fn standing(
     node: &Node,
     from: &Serving,
     current: &ReleaseRecord,
     app: &App,
     plan: &BuildPlan,
     asked: Option<&str>,
-) -> Result<bool, DeployError> {
+) -> Result<Standing, DeployError> {
     let head = environment::operator::head(&node.store, &app.name)?;
     let known = node.journal().app(&app.name)?.and_then(|app| app.listener);
     let moves = asked.is_some() && asked != known.as_deref();
-    Ok(plan.existing.as_ref().is_some_and(|found| found.id == current.artifact.id)
+    let same = plan.existing.as_ref().is_some_and(|found| found.id == current.artifact.id)
         && current.app.config_json() == app.config_json()
         && current.env_version == head.current
-        && !from.is_down()
-        && !moves)
+        && !moves;
+    Ok(match (same, from.is_down()) {
+        (false, _) => Standing::Differs,
+        (true, false) => Standing::Serves,
+        (true, true) => Standing::Down,
+    })
 }
 
 impl Executor {
@@ -72,12 +90,20 @@ impl Executor {
         let (builder, plan) = self.plan(builder).await?;
         let current = self.current_release()?;
         let asked = self.record.listener.as_deref();
-        if let (Some(current), Some(from), false) = (&current, &self.record.from, force)
-            && is_unchanged(&self.node, from, current, &app, &plan, asked)?
-        {
+        if let (Some(current), Some(from), false) = (&current, &self.record.from, force) {
             let text = format!("no change since v{}", current.number);
-            self.feed.step(StepName::Build, StepState::Skipped, text);
-            return Ok(Some(End::Done));
+            match standing(&self.node, from, current, &app, &plan, asked)? {
+                Standing::Differs => {}
+                Standing::Serves => {
+                    self.feed.step(StepName::Build, StepState::Skipped, text);
+                    return Ok(Some(End::Done));
+                }
+                Standing::Down => {
+                    let text = format!("{text}; starting it");
+                    self.feed.step(StepName::Build, StepState::Skipped, text);
+                    return self.go(&START).await;
+                }
+            }
         }
         let environment_stays =
             plan.environment.as_ref().is_some_and(|environment| environment.existing.is_some());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use control::proxy::EndpointId;
-use control::shim::{Phase as SlotPhase, SlotSpec};
+use control::shim::{Phase as SlotPhase, SlotSocket, SlotSpec};
 use control::{ServiceName, SlotId};
 use routing::Section;
 use supervise::wait_for;
@@ -325,6 +325,23 @@ pub async fn remove_unclaimed(node: &Node, app: &AppRecord) -> Result<(), Deploy
             if !claimed.contains(&(name.clone(), slot)) {
                 tracing::info!(service = %name, %slot, "ending a slot that no record names");
                 roll::remove(&node.home, &handle, &name.file_name(), slot).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ends slots whose socket lost its file: the shim holds it, and nobody can connect. Started anew, a
+/// slot gets another one at the same place.
+pub async fn remove_unreachable(node: &Node, app: &AppRecord) -> Result<(), DeployError> {
+    for (service, slots) in expected_slots(node, app)? {
+        let handle = node.supervisor.service(&service);
+        for spec in slots {
+            let SlotSocket::Unix { path, .. } = &spec.socket else { continue };
+            let is_lost = std::path::Path::new(path).try_exists().is_ok_and(|exists| !exists);
+            if is_lost && handle.view().slots.contains_key(&spec.id) {
+                tracing::warn!(%service, slot = %spec.id, path, "ending a slot without its socket");
+                roll::remove(&node.home, &handle, &service.file_name(), spec.id).await?;
             }
         }
     }

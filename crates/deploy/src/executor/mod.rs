@@ -39,7 +39,8 @@ use crate::records::{DeployRecord, End, Intent, Phase, ReleaseRecord, ReleaseSta
 pub use crate::caller::Caller;
 pub use boot::{
     Known, bring_up, bring_up_beside, close_listener, close_unused_listeners, drain_limit_of,
-    end_shims, expected_slots, follow_serving, publish_serving, remove_unclaimed, section_of,
+    end_shims, expected_slots, follow_serving, publish_serving, remove_unclaimed,
+    remove_unreachable, section_of,
 };
 pub use listener::{check_claims, parse as parse_listener, proxy_service};
 pub use preview::plan_of;
@@ -231,7 +232,8 @@ impl Executor {
             self.record.intent,
             Intent::Deploy { .. } | Intent::Rollback { .. } | Intent::Environment { .. }
         );
-        if state == "running" && makes_release && self.record.release.is_none() {
+        let known = self.record.release.is_some() || !self.record.stages.is_empty();
+        if state == "running" && makes_release && !known {
             // It gets its number when it is added: a build may yet find that nothing changed.
             summary.to = None;
         }

@@ -17,7 +17,7 @@ use release::{Builder, Cancel};
 use report::{Failure, Kind, Secret};
 
 use super::allocate::Imagined;
-use super::artifact::{identity, is_unchanged};
+use super::artifact::{START, Standing, identity, standing};
 use super::intended::{self, Target};
 use super::listener;
 use crate::error::DeployError;
@@ -75,8 +75,15 @@ fn deploy(
     plan.reply.build_environment.clone_from(&planned.passed_variables);
     if let (Some(from), false) = (&record.serving, force) {
         let current = journal.release(&app.name, from.release)?;
-        if is_unchanged(node, from, &current, &app, &planned, asked.as_deref())? {
-            return Ok(plan.reply);
+        match standing(node, from, &current, &app, &planned, asked.as_deref())? {
+            Standing::Differs => {}
+            Standing::Serves => return Ok(plan.reply),
+            Standing::Down => {
+                let text = format!("no change since v{}; it is started", current.number);
+                plan.say(StepName::Build, text);
+                plan.intent(from, &START, &request.who)?;
+                return Ok(plan.reply);
+            }
         }
     }
     for line in &planned.lines {

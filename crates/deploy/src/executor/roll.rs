@@ -509,6 +509,10 @@ impl Executor {
         let app = &self.record.app;
         let from = self.record.from.as_ref();
         match &self.record.intent {
+            // It only started what was down.
+            Intent::Deploy { .. } if self.record.release.is_none() => {
+                Some(on_service("stop", app, None))
+            }
             Intent::Deploy { .. } | Intent::Environment { .. } => {
                 from.map(|_| format!("skep rollback {app}"))
             }

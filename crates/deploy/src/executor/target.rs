@@ -16,16 +16,18 @@ impl Executor {
     pub(super) async fn make_target(&mut self) -> Result<Option<End>, DeployError> {
         match self.record.intent.clone() {
             Intent::Deploy { directory, force } => self.build(&directory, force).await,
-            intent => {
-                if let Intent::Start { .. } = intent {
-                    self.open_again().await?;
-                }
-                self.aim_at(&intent)
-            }
+            intent => self.go(&intent).await,
         }
     }
 
-    /// Takes on what an intent that builds nothing leads to.
+    /// Takes on what an intent that builds nothing leads to, also where a deploy turns out to be one.
+    pub(super) async fn go(&mut self, intent: &Intent) -> Result<Option<End>, DeployError> {
+        if let Intent::Start { .. } = intent {
+            self.open_again().await?;
+        }
+        self.aim_at(intent)
+    }
+
     fn aim_at(&mut self, intent: &Intent) -> Result<Option<End>, DeployError> {
         let (app, who) = (self.record.app.clone(), self.record.who.clone());
         let node = self.node.clone();
@@ -49,7 +51,6 @@ impl Executor {
             if scale.is_some() {
                 journal.commit(&txn)?;
             }
-            self.feed.notice("nothing to do");
             return Ok(Some(End::Done));
         }
         let listener = journal.app(&app)?.and_then(|app| app.listener);

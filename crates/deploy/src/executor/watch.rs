@@ -62,10 +62,7 @@ impl Executor {
     }
 
     fn watch_time(&self, to: &Serving, releases: &Releases) -> Duration {
-        let new_release = matches!(
-            self.record.intent,
-            Intent::Deploy { .. } | Intent::Rollback { .. } | Intent::Environment { .. }
-        );
+        let new_release = self.record.release.is_some();
         let policy = releases.0.get(&to.release).map(|prepared| prepared.app().deploy.watch_ms);
         Duration::from_millis(policy.filter(|_| new_release).unwrap_or(0))
     }

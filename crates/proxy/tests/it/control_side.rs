@@ -348,13 +348,19 @@ fn a_killed_proxy_goes_on_from_its_file() {
     assert_eq!(client.answer().text(), "ok");
     drop(rebooted);
 
-    // A damaged file is said and not used.
+    // A damaged file is said and not used: clients wait until the agent has sent routes.
     std::fs::write(directory.path().join("routes"), "skep-routes 1\ngarbage").unwrap();
     let damaged = Rig::start_in(directory, "boot-2", Some(fd()));
-    assert_eq!(damaged.client().get("/").reason(), "no_route");
+    let mut client = damaged.client();
+    client.send(post("pay"));
     until("the log says it", || {
         String::from_utf8_lossy(&damaged.log.lock().unwrap()).contains("without the last routes")
     });
+    let mut agent = damaged.agent();
+    let Message::State { revision, listeners, .. } = agent.receive() else { panic!("no state") };
+    assert_eq!((revision, listeners), (None, vec!["public".to_owned()]));
+    agent.apply(2, table(vec![endpoint(0, &app.path)]));
+    assert_eq!(client.answer().text(), "ok");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
-use super::{Lines, REPLY_MAX, REPLY_MAX_BYTES, REPLY_SLOW};
+use super::{Lines, REPLY_EVER, REPLY_MAX, REPLY_MAX_BYTES, REPLY_SLOW};
 use crate::error::{Error, Result};
 
 /// How long an agent that is being restarted is waited for: its shim pauses for less in all before
@@ -31,12 +31,19 @@ pub(crate) struct Client {
     home: Home,
     /// Whether a person is told about long waits.
     tells: bool,
+    /// Whether an agent that its shim waits with is started again.
+    wakes: bool,
 }
 
 impl Client {
     /// Returns a client of the agent of `home`; nothing is dialled yet.
     pub(super) fn new(home: Home, tells: bool) -> Self {
-        Self { home, tells }
+        Self { home, tells, wakes: true }
+    }
+
+    /// Returns a client that only looks: an agent in a crash loop is left to its shim.
+    pub(crate) fn that_only_looks(self) -> Self {
+        Self { wakes: false, ..self }
     }
 
     /// Returns all apps.
@@ -65,6 +72,15 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T> {
         self.exchange(Method::POST, target, Some(body), REPLY_MAX).await
+    }
+
+    /// The same where the answer may begin as late as it likes.
+    pub(crate) async fn post_patiently<T: DeserializeOwned>(
+        &self,
+        target: &str,
+        body: &impl Serialize,
+    ) -> Result<T> {
+        self.exchange(Method::POST, target, Some(body), REPLY_EVER).await
     }
 
     /// `PATCH`es and returns the answer.
@@ -120,7 +136,8 @@ impl Client {
     /// Sends a request and returns its answer if that is a good one, else the failure in it.
     ///
     /// While the agent is being restarted its shim answers in its place. Nobody has read such a
-    /// request, so it is sent again, whatever it asks for.
+    /// request, so it is sent again, whatever it asks for. A shim that pauses for long after a crash
+    /// loop is told once to try now.
     async fn send(
         &self,
         method: Method,
@@ -137,12 +154,21 @@ impl Client {
                 .into(),
         };
         let deadline = Instant::now() + RESTART_MAX;
+        let mut wakes = self.wakes;
         loop {
             let (response, connection) =
                 self.send_once(&method, target, body.clone(), limit).await?;
             if response.headers().contains_key(control::shim::REFUSED_HEADER) {
                 if Instant::now() >= deadline {
                     return Err(self.restarting());
+                }
+                if std::mem::take(&mut wakes) {
+                    let home = self.home.clone();
+                    let woken =
+                        tokio::task::spawn_blocking(move || crate::parts::wake_agent(&home));
+                    // Where it cannot be, or ends again, that is told when the time is over.
+                    drop(woken.await);
+                    continue;
                 }
                 tokio::time::sleep(RESTART_PAUSE).await;
                 continue;

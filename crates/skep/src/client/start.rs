@@ -40,10 +40,21 @@ pub(crate) async fn connect_or_start(home: &Home, output: &Output) -> Result<Cli
     }
     output.say("starting the agent");
     crate::parts::start_agent(home)?;
+    if let Presence::Absent = probe(home)? {
+        return Err(without_socket(home).into());
+    }
     // Its shim holds the socket now; the request waits until the agent reads it.
     let client = connect(home, output)?;
     client.get_within::<api::Overview>(api::path::OVERVIEW, START_MAX).await?;
     Ok(client)
+}
+
+/// Says that the agent's shim runs and nobody can reach it: somebody removed the socket's file.
+fn without_socket(home: &Home) -> Failure {
+    let socket = home.api_socket();
+    let text = format!("the agent runs, but nobody listens at `{}`", socket.display());
+    Failure::new(Kind::Unavailable, text)
+        .hint("skep agent:stop    then the next command makes the socket anew; services go on")
 }
 
 /// Returns whether somebody holds the agent's socket.

@@ -6,7 +6,7 @@ pub(crate) mod list;
 pub(crate) mod show;
 
 /// Returns a value of a group on one line, cut where it is long; text without its quotes.
-fn short(value: &serde_json::Value) -> String {
+pub(crate) fn short(value: &serde_json::Value) -> String {
     /// What is left of 100 columns beside a path and a place.
     const MAX_CHARS: usize = 60;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -81,8 +81,7 @@ async fn first_line(program: &Path, arguments: &[&str]) -> Option<String> {
     (output.status.success() && !line.is_empty()).then(|| line.to_owned())
 }
 
-/// Returns the part of a path that keeps other users from executing it.
-/// Returns the outermost part of a path that others may not pass.
+/// Returns the outermost part of a path that other users may not pass through, or execute.
 pub(super) fn closed_to_others(program: &Path) -> Option<PathBuf> {
     let real = program.canonicalize().ok()?;
     let closed = |path: &&Path| {

@@ -47,6 +47,7 @@ pub(crate) struct DeployView {
     notices: BTreeSet<String>,
     last_output: Option<String>,
     app: String,
+    from: Option<u32>,
     to: Option<u32>,
     /// The release's number and source, until the step that made it has told them.
     numbered: Option<DeploySummary>,
@@ -81,6 +82,7 @@ impl DeployView {
             notices: BTreeSet::new(),
             last_output: None,
             app: String::new(),
+            from: None,
             to: None,
             numbered: None,
             first_release: false,
@@ -160,7 +162,7 @@ impl DeployView {
 
     fn begin(&mut self, deploy: &DeploySummary) -> Vec<String> {
         self.app.clone_from(&deploy.app);
-        self.to = deploy.to;
+        (self.from, self.to) = (deploy.from, deploy.to);
         self.first_release = deploy.from.is_none();
         self.stops = deploy.kind == "stop";
         if std::mem::replace(&mut self.header_said, true) {
@@ -249,6 +251,10 @@ impl DeployView {
                 let version = version.unwrap_or_default();
                 format!("{}{version} is up, nothing had to change   Ctrl-C stops it", deploy.app)
             }
+            // No step: none was needed.
+            (_, "stop", _) if self.settled.is_empty() => {
+                format!("{app}: nothing runs that could be stopped", app = deploy.app)
+            }
             (_, "stop", _) => format!(
                 "{app} is stopped; releases, data and variables are kept · undo: skep start {app}",
                 app = deploy.app
@@ -264,7 +270,11 @@ impl DeployView {
 
     fn step_line(&self, mark: &str, progress: &Progress, elapsed_ms: u64) -> String {
         let name = format!("{:NAME_WIDTH$}", step_name(progress.step));
-        let text = format!("{:TEXT_WIDTH$}", visible(&progress.text));
+        let mut text = format!("{:TEXT_WIDTH$}", visible(&progress.text));
+        if text.chars().count() > TEXT_WIDTH {
+            // Longer than its column: what follows must not read as a part of it.
+            text.push(' ');
+        }
         let time = match progress.state {
             StepState::Skipped => String::new(),
             _ => elapsed(elapsed_ms),
@@ -307,7 +317,8 @@ impl DeployView {
 
     /// Returns `shop v1 is at http://shop.localhost:8000 after 10.3 s   Ctrl-C stops it`.
     fn up_line(&self, report: &LiveReport) -> String {
-        let version = self.to.map(|number| format!(" v{number}")).unwrap_or_default();
+        // Without a number of its own it started the release that was there.
+        let version = self.to.or(self.from).map(|number| format!(" v{number}")).unwrap_or_default();
         let place = match report.addresses.as_slice() {
             [] => "up".to_owned(),
             addresses => format!("at {}", self.paint.paint(Style::Bold, &addresses.join(" "))),
@@ -420,7 +431,7 @@ mod tests {
          ✓ release  python manage.py migrate                1.9 s
          ✓ start    web 2/2, queue 1/1                      1.3 s   GET / 200 in 48 ms
          ✓ switch   acknowledged by the proxy               4 ms
-        ~ ⠸ drain    v14: 1 in flight, GET /export 11 s of 30 11.5 s
+        ~ ⠸ drain    v14: 1 in flight, GET /export 11 s of 30  11.5 s
         ~live after 4.1 s · 0 failed, 2 held ≤ 40 ms · undo: skep rollback shop
         ");
     }
@@ -494,6 +505,28 @@ mod tests {
         shop → this machine   v14 → …
          · build    no change since v14
         shop: nothing had to change
+        ");
+    }
+
+    #[test]
+    fn what_stands_behind_a_long_text_is_apart_from_it() {
+        let text = "`STRIPE_KEY` is not set for shop; web needs it";
+        let failed = step(StepName::Check, StepState::Failed, text, 0, "");
+        assert_eq!(
+            show(&mut view(Session::Deploy), &[failed], 0),
+            format!(" ✗ check    {text}  0 ms")
+        );
+    }
+
+    #[test]
+    fn what_is_stopped_already_is_told_once() {
+        let events = [
+            DeployEvent::Begun { deploy: summary("stop", Some(14), None, "running") },
+            DeployEvent::Ended { deploy: summary("stop", Some(14), None, "done"), failure: None },
+        ];
+        insta::assert_snapshot!(show(&mut view(Session::Deploy), &events, 0), @r"
+        shop → this machine   stop   v14
+        shop: nothing runs that could be stopped
         ");
     }
 

@@ -21,8 +21,8 @@ pub(crate) fn lines(failure: &Failure, paint: Paint) -> Vec<String> {
         }
         push_excerpts(&mut lines, failure);
         for hint in &failure.hints {
-            let label = paint.paint(Style::Good, "hint:");
-            lines.push(format!("{label} {}", untrusted::visible(hint)));
+            let first = format!("{} ", paint.paint(Style::Good, "hint:"));
+            push_folded(&mut lines, &first, "  ", hint);
         }
         return lines;
     }
@@ -92,11 +92,14 @@ mod tests {
     fn a_small_failure_is_a_message() {
         let failure = Failure::new(Kind::Failed, "no app `shpo`")
             .cause("a\x1b[2Jb")
-            .hint("did you mean `shop`?");
-        insta::assert_snapshot!(lines(&failure, Paint::Plain).join("\n"), @r"
+            .hint("did you mean `shop`?")
+            .hint("write `skep.toml`:\n  app = \"shpo\"");
+        insta::assert_snapshot!(lines(&failure, Paint::Plain).join("\n"), @r#"
         error: no app `shpo`
           caused by: a^[[2Jb
         hint: did you mean `shop`?
-        ");
+        hint: write `skep.toml`:
+            app = "shpo"
+        "#);
     }
 }

@@ -14,49 +14,72 @@ fn the_overview_lists_every_command() {
     Usage: skep [OPTIONS] COMMAND [APP | APP/SERVICE | DIR] …
 
     Apps:
-      up             Build, deploy and serve the app in a directory
-      deploy         Deploy a new release of an app
-      rollback       Make an earlier good release current again
-      watch          Follow a deploy that is going on
-      apps           List apps
-      releases       List an app's releases: when, who, what changed, why they failed
-      ps             Show what runs
-      logs           Print what an app's processes write
-      run            Run a command in the current release, with the app's environment
-      scale          Change how many slots services have, or print today's scale
-      restart        Replace slots one by one, each when its successor has answered
-      stop           Stop an app or one service of it
-      start          Start what was stopped
-      down           Take an app down, or all of them
-      app:remove     Remove an app with its releases, data and variables
-      app:restore    Bring a removed app back from its archive
+      up               Build, deploy and serve the app in a directory
+      deploy           Deploy a new release of an app
+      rollback         Make an earlier good release current again
+      watch            Follow a deploy that is going on
+      apps             List apps
+      releases         List an app's releases: when, who, what changed, why they failed
+      ps               Show what runs
+      logs             Print what an app's processes write
+      run              Run a command in the current release, with the app's environment
+      scale            Change how many slots services have, or print today's scale
+      restart          Replace slots one by one, each when its successor has answered
+      stop             Stop an app or one service of it
+      start            Start what was stopped
+      down             Take an app down, or all of them
+      app:remove       Remove an app with its releases, data and variables
+      app:restore      Bring a removed app back from its archive
 
     Variables:
-      env:set        Set variables of an app
-      env:unset      Unset variables of an app
-      env            List an app's variables
-      env:explain    Show every variable that processes get, and where each comes from
+      env:set          Set variables of an app
+      env:unset        Unset variables of an app
+      env              List an app's variables
+      env:explain      Show every variable that processes get, and where each comes from
 
     Node groups:
-      group:list     List the groups of the nodes file
-      group:show     Show a group with all that it inherits
-      group:diff     Compare two groups with all that they inherit
-      lint           Check the nodes file and the roles for what is allowed and probably not meant
+      group:list       List the groups of the nodes file
+      group:show       Show a group with all that it inherits
+      group:diff       Compare two groups with all that they inherit
+      lint             Check the nodes file and the roles for what is allowed and probably not meant
 
     Roles:
-      role:create    Write the Chef role of a group, or of every group
-      role:update    Bring the roles that are there up to date with the nodes file
-      role:show      Print the Chef role of a group, or of every group
+      role:create      Write the Chef role of a group, or of every group
+      role:update      Bring the roles that are there up to date with the nodes file
+      role:show        Print the Chef role of a group, or of every group
+
+    Recipes on this machine:
+      plan             Show what the recipes of this machine's group would change
+      converge         Make this machine what the recipes of its group say
+
+    Attributes:
+      attr:why         Show what every level says of an attribute, and which one wins
+
+    Cookbooks:
+      cookbook:new     Start a cookbook in this directory's cookbooks/
+      cookbook:check   Check manifests, attributes, recipes, templates and data bags without a machine
+      cookbook:docs    Print what a cookbook has: its recipes and attributes, as Markdown
+
+    Kitchen:
+      kitchen:list     List the instances of kitchen.toml, and how far each is
+      kitchen:create   Make the machine of an instance, or of all of them
+      kitchen:converge Run a suite's recipes in its machine
+      kitchen:verify   Run a suite's checks in its machine
+      kitchen:test     Try a suite from the beginning to the end
+      kitchen:diff     List the files that were changed in a machine since it was made
+      kitchen:exec     Run a command in the machine of an instance
+      kitchen:login    Open a shell in the machine of an instance
+      kitchen:destroy  End the machine of an instance, or of all of them, with everything in it
 
     Agent:
-      agent:status   Show the agent: its version, since when it runs, what is wrong
-      agent:install  Start the agent at every boot
-      agent:stop     Stop the agent; services go on
-      agent:start    Start the agent, if it does not run
+      agent:status     Show the agent: its version, since when it runs, what is wrong
+      agent:install    Start the agent at every boot
+      agent:stop       Stop the agent; services go on
+      agent:start      Start the agent, if it does not run
 
     This machine:
-      doctor         Check what is missing here, and what cannot be enforced
-      completions    Print completions for a shell
+      doctor           Check what is missing here, and what cannot be enforced
+      completions      Print completions for a shell
 
     Options:
       -C DIR         Work as if started in DIR
@@ -66,7 +89,7 @@ fn the_overview_lists_every_command() {
       -V, --version  The version
 
     APP may be left out in the app's own directory. SKEP_HOME names another installation.
-    Short names stand for `app:` commands: `skep up` is `skep app:up`.
+    Short names stand for longer ones: `skep up` is `skep app:up`, `skep plan` is `skep node:plan`.
     ");
 }
 
@@ -94,8 +117,8 @@ fn help_is_the_doc_comment() {
               Leave the app running
 
           --listen <ADDR>
-              Where the app is served, ADDR:PORT or :PORT; belongs to the app and is kept [default:
-              0.0.0.0:80 as root, else the first free port from 8000]
+              Where the app is served, ADDR:PORT, :PORT or PORT; belongs to the app and is kept
+              [default: 0.0.0.0:80 as root, else the first free port from 8000]
 
           --plan
               Say what would be done and do nothing; exit code 2 if there is anything to do
@@ -130,7 +153,7 @@ fn a_wrong_command_line_is_64_not_clap_s_2() {
     --- stderr
     error: unrecognized subcommand 'deplyo'
 
-      tip: some similar subcommands exist: 'app:deploy', 'deploy'
+      tip: some similar subcommands exist: 'node:plan', 'app:deploy', 'deploy'
 
     Usage: skep [OPTIONS] <COMMAND>
 
@@ -146,7 +169,7 @@ fn a_wrong_command_line_is_64_not_clap_s_2() {
     assert_snapshot!(context.run(&["up", "--listen", "localhost:80"]), @r"
     exit 64
     --- stderr
-    error: invalid value 'localhost:80' for '--listen <ADDR>': not ADDR:PORT or :PORT, for example 127.0.0.1:8000
+    error: invalid value 'localhost:80' for '--listen <ADDR>': not ADDR:PORT, :PORT or PORT, for example 127.0.0.1:8000
 
     For more information, try '--help'.
     ");

@@ -1,12 +1,16 @@
 //! What an agent finds at its start that is not as it left it: it comes up all the same, says what is
 //! wrong, serves everybody else, and puts in order what can be.
 
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use api::{AppSummary, Overview};
 use testkit::{wait_for, wait_until};
 
-use crate::scene::{PATIENCE, Rest, Scene, TinyApp, get_of_host};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::scene::{PATIENCE, Rest, Scene, TinyApp, assert_says, get_of_host};
 
 /// Changes the store as nobody of Skep does. No agent may run.
 #[track_caller]
@@ -97,4 +101,93 @@ fn what_runs_of_an_app_that_is_no_more_is_ended() {
         (!left.iter().any(|process| is_of_app(&process.command))).then_some(())
     });
     wait_for_problems(&scene, <[String]>::is_empty);
+}
+
+/// Removes everything in a directory.
+fn empty(directory: &Path) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(path).unwrap(),
+            false => std::fs::remove_file(path).unwrap(),
+        }
+    }
+}
+
+/// Returns the only process of the installation that runs this.
+#[track_caller]
+fn process(scene: &Scene, command: &str) -> Pid {
+    let found = scene.home.processes().into_iter().filter(|found| found.command.contains(command));
+    let pids: Vec<u32> = found.map(|found| found.pid).collect();
+    assert_eq!(pids.len(), 1, "{command}: {pids:?}");
+    Pid::from_raw(i32::try_from(pids[0]).unwrap()).unwrap()
+}
+
+/// Asks until the app answers with this text.
+#[track_caller]
+fn wait_for_answer(scene: &Scene, text: &str) {
+    wait_for(RECOVERS_WITHIN, "an answer", || {
+        let answer = scene.get("/");
+        if answer.text.contains(text) { Ok(()) } else { Err(answer.text) }
+    });
+}
+
+/// How long an agent may take to put everything in order that nobody can reach: what it waits for in
+/// vain, and what is started anew then.
+const RECOVERS_WITHIN: Duration = Duration::from_secs(90);
+
+#[test]
+fn what_somebody_removed_below_run_is_made_again() {
+    let shop = TinyApp::new("shop");
+    let scene = Scene::serving(&shop);
+    let proxy = process(&scene, " proxy --home ");
+    empty(&scene.home.home().run());
+    kill_process(process(&scene, " agent:run"), Signal::KILL).unwrap();
+    // No command is needed for what serves.
+    wait_for(RECOVERS_WITHIN, "another proxy alone", || {
+        let found = scene.home.processes().into_iter();
+        let pids: Vec<u32> = found
+            .filter(|found| found.command.contains(" proxy --home "))
+            .map(|found| found.pid)
+            .collect();
+        let old = u32::try_from(proxy.as_raw_nonzero().get()).unwrap();
+        if pids.len() == 1 && pids[0] != old { Ok(()) } else { Err(format!("{pids:?}")) }
+    });
+    wait_for_answer(&scene, "release one");
+
+    assert_says(&scene.run(&["doctor"]), &["api.sock` is gone", "skep agent:start"]);
+    scene.run(&["agent:start"]).expect(0);
+    wait_for_problems(&scene, <[String]>::is_empty);
+    scene.deploy(&shop.released("two")).expect(0);
+    scene.get("/").expect(200, "release two");
+    Rest::with(&scene, &[("shop", 2)]);
+}
+
+#[test]
+fn everything_that_was_removed_below_run_comes_back_with_all() {
+    let scene = Scene::serving(&TinyApp::new("shop"));
+    empty(&scene.home.home().run());
+    // The agent that this starts anew may still wait for the proxy that nobody can reach.
+    wait_for(RECOVERS_WITHIN, "a stop of everything", || {
+        let stopped = scene.run(&["agent:stop", "--all"]);
+        if stopped.code == Some(0) { Ok(()) } else { Err(stopped.to_string()) }
+    });
+    scene.run(&["ps"]).expect(0);
+    wait_for_answer(&scene, "release one");
+    Rest::with(&scene, &[("shop", 1)]);
+}
+
+#[test]
+fn a_stop_of_everything_that_fails_is_taken_back() {
+    let scene = Scene::serving(&TinyApp::new("shop"));
+    // It acknowledges nothing.
+    let proxy = process(&scene, " proxy --home ");
+    kill_process(proxy, Signal::STOP).unwrap();
+    let stopped = scene.run(&["agent:stop", "--all"]);
+    kill_process(proxy, Signal::CONT).unwrap();
+    assert_ne!(stopped.code, Some(0), "{stopped}");
+    assert_says(&stopped, &["has not acknowledged"]);
+    wait_for_answer(&scene, "release one");
+    wait_for_problems(&scene, <[String]>::is_empty);
+    Rest::with(&scene, &[("shop", 1)]);
 }

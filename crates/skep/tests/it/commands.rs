@@ -171,6 +171,39 @@ fn scale_restart_stop_and_start() {
     Rest::with(&scene, &[("shop", 2)]);
 }
 
+/// What did not change is started as it is: no release, no migration.
+#[test]
+fn what_is_down_and_unchanged_is_only_started() {
+    let scene = Scene::new();
+    let command = "sh -c 'echo migrated >> data/migrations'";
+    let app = shop().with_section(&format!("[release]\ncommand = \"{command}\""));
+    app.write(&scene.source);
+    scene.up();
+    let migrations = scene.home.home().data("shop").join("data/migrations");
+    let migrated = || std::fs::read_to_string(&migrations).unwrap().lines().count();
+    assert_eq!(migrated(), 1);
+
+    scene.run(&["down"]).expect(0);
+    assert_says(&scene.run(&["down"]).expect(0), &["shop: nothing runs that could be stopped"]);
+    let deployed = scene.run(&["deploy"]).expect(0);
+    assert_says(&deployed, &["no change since v1; starting it", "undo: skep stop shop"]);
+    scene.get("/").expect(200, "release first");
+    scene.run(&["down"]).expect(0);
+
+    // In the foreground it is the session's, as what it had made itself would be.
+    let mut up = scene.start(&["up"]);
+    wait_for_stderr(&mut up, "Ctrl-C stops it");
+    scene.get("/").expect(200, "release first");
+    up.signal(2);
+    assert_says(&up.finish(PATIENCE).expect(0), &["shop is down"]);
+    assert!(pids(&scene).is_empty());
+    assert_eq!((migrated(), scene.releases("shop").len()), (1, 1));
+
+    // What did change is another release.
+    scene.deploy(&app.released("second")).expect(0);
+    assert_eq!((migrated(), scene.current("shop")), (2, Some(2)));
+}
+
 #[test]
 fn what_processes_write_is_read_back() {
     let scene = Scene::serving(&shop());

@@ -110,7 +110,9 @@ fn every_change_has_a_plan_that_changes_nothing() {
     assert_eq!((numbers(&started, "web"), numbers(&started, "queue")), ((1, 0, 0), (0, 0, 0)));
     // Everything is down: whoever deploys it wants it up.
     scene.run(&["down"]).expect(0);
-    assert_eq!(numbers(&plan(&scene, &["deploy"]), "web"), (1, 0, 0));
+    let up = plan(&scene, &["deploy"]);
+    assert_eq!((numbers(&up, "web"), up.to), ((1, 0, 0), None));
+    assert_eq!(up.lines[0].text, "no change since v3; it is started");
 }
 
 #[test]

@@ -156,6 +156,29 @@ fn a_first_build_is_built_again_with_its_callers_variables() {
     scene.get("/").expect(200, "release one");
 }
 
+/// An app whose first release is being built has no record yet, and is no less going on.
+#[test]
+fn not_everything_is_stopped_while_a_first_build_is_going_on() {
+    let flags = tempfile::tempdir().unwrap();
+    let flag = flags.path().join("go");
+    std::fs::set_permissions(flags.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let scene = Scene::new();
+    let step =
+        format!("sh -c 'echo building; while [ ! -e {} ]; do sleep 0.05; done'", flag.display());
+    let built = TinyApp::new("shop").with_section(&format!("[build]\nsteps = [{step:?}]"));
+    built.write(&scene.source);
+    let up = begin(&scene, &["up", "--detach", "--listen", &scene.address()], "building");
+    let refused = scene.run(&["agent:stop", "--all"]).expect(6);
+    assert_says(&refused, &["deploy d1 of shop is going on", "wait for its end"]);
+    std::fs::write(&flag, "").unwrap();
+    up.finish(PATIENCE).expect(0);
+    scene.get("/").expect(200, "release one");
+    // What was refused has left nothing held.
+    scene.run(&["restart", "shop"]).expect(0);
+    Rest::with(&scene, &[("shop", 1)]);
+}
+
 /// Returns whether a text is in the store's file or in its log.
 fn is_in_store(scene: &Scene, text: &str) -> bool {
     let store = scene.home.home().store();

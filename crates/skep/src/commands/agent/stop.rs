@@ -25,7 +25,8 @@ pub(crate) async fn run(Arguments { all }: Arguments, context: &Context) -> Resu
     let home = home()?;
     if all && home.open().is_ok() {
         let client = context.client().await?;
-        let halted: api::Halted = client.post(api::path::HALT, &serde_json::json!({})).await?;
+        let nothing = serde_json::json!({});
+        let halted: api::Halted = client.post_patiently(api::path::HALT, &nothing).await?;
         if output.format == Format::Text {
             output.say(&format!("stopped {} and the proxy", plural(halted.apps.len())));
         }
@@ -34,18 +35,20 @@ pub(crate) async fn run(Arguments { all }: Arguments, context: &Context) -> Resu
     if unit.is_active().await {
         // Else the service manager would start it again at once.
         unit.stop().await?;
-        output.say(&format!("stopped {}; services go on", unit.name()));
+        if output.format == Format::Json {
+            output.json(&serde_json::json!({ "stopped": true }))?;
+            return Ok(Outcome::Done);
+        }
+        let left = if all { NOTHING_RUNS } else { "services go on" };
+        output.say(&format!("stopped {}; {left}", unit.name()));
         output.hint(&format!("{} start {}", unit.systemctl(), unit.name()));
         return Ok(Outcome::Done);
     }
     let stopped = parts::stop_agent(&home)?;
     match (stopped, output.format) {
         (Stopped::Now, Format::Text) => {
-            output.say(if all {
-                "the agent is stopped; nothing of this installation runs any more"
-            } else {
-                "the agent is stopped; services go on"
-            });
+            let left = if all { NOTHING_RUNS } else { "services go on" };
+            output.say(&format!("the agent is stopped; {left}"));
             output.hint("skep agent:start, or any command that needs it, starts it again");
         }
         (Stopped::NotRunning, Format::Text) => output.say("the agent does not run"),
@@ -55,6 +58,9 @@ pub(crate) async fn run(Arguments { all }: Arguments, context: &Context) -> Resu
     }
     Ok(Outcome::Done)
 }
+
+/// What is left after `--all`.
+const NOTHING_RUNS: &str = "nothing of this installation runs any more";
 
 fn plural(apps: usize) -> String {
     match apps {

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// where it came from [default: this directory]
     #[arg(value_name = "DIR")]
     source: Option<Source>,
-    /// Where the app is served, ADDR:PORT or :PORT; belongs to the app and is kept
+    /// Where the app is served, ADDR:PORT, :PORT or PORT; belongs to the app and is kept
     #[arg(long, value_name = "ADDR")]
     listen: Option<Listen>,
     /// Build and roll out even if nothing changed
@@ -101,7 +101,7 @@ async fn directory_of(context: &Context, client: &Client, app: &str) -> Result<P
 /// An address to serve an app at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listen {
-    /// `:8000`: all addresses.
+    /// `:8000` or `8000`: all addresses.
     Port(u16),
     /// `127.0.0.1:8000`, `[::1]:8000`
     Address(SocketAddr),
@@ -118,7 +118,7 @@ impl FromStr for Listen {
             Err(_) => text
                 .parse()
                 .map(Self::Address)
-                .map_err(|_| "not ADDR:PORT or :PORT, for example 127.0.0.1:8000".to_owned()),
+                .map_err(|_| "not ADDR:PORT, :PORT or PORT, for example 127.0.0.1:8000".to_owned()),
         }
     }
 }

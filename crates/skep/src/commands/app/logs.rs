@@ -1,10 +1,10 @@
-use api::{LogLine, path};
+use api::{LogLine, ReleaseRow, path};
 use report::Kind;
 
 use super::rollback::Release;
 use crate::client::{self, Client, target};
 use crate::context::Context;
-use crate::error::{Error, Outcome, Result};
+use crate::error::{Error, Outcome, Result, usage};
 use crate::output::{Format, Output};
 use crate::place::Place;
 use crate::render::log::{self, Origin};
@@ -62,6 +62,7 @@ async fn print(
     lines: usize,
     follow: bool,
 ) -> Result<Outcome> {
+    let wanted = release;
     let release = release.map(|Release(number)| number.to_string());
     let lines = lines.to_string();
     let query = [
@@ -81,12 +82,31 @@ async fn print(
         check_service(client, chosen).await?;
     }
     let mut stream = stream?;
+    let mut printed = false;
     while let Some(raw) = stream.next().await? {
+        printed = true;
         if output.format == Format::Json {
             output.line(&raw)?;
         } else if let Some(line) = client::parse::<LogLine>(&raw) {
             output.line(&log::line(&line, origin, output.data_paint))?;
         }
     }
+    if let (false, Some(Release(number)), Some(chosen)) = (printed, wanted, chosen) {
+        check_release(client, &chosen.app, number).await?;
+    }
     Ok(Outcome::Done)
+}
+
+/// Fails if the app has never had such a release: silence would look like one that wrote nothing.
+async fn check_release(client: &Client, app: &str, number: u32) -> Result<()> {
+    if app == BUILT_IN {
+        return Ok(());
+    }
+    let releases: Vec<ReleaseRow> =
+        client.get(&target(path::RELEASES, &[("app", app)], &[])).await?;
+    if releases.iter().any(|release| release.number == number) {
+        return Ok(());
+    }
+    let failure = usage(format!("{app} has no release v{number}"));
+    Err(failure.hint(format!("skep releases {app}")).into())
 }

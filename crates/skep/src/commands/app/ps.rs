@@ -50,9 +50,8 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Outco
     for problem in &overview.problems {
         context.output.warn(problem);
     }
-    if !overview.not_enforced.is_empty() {
-        let list = overview.not_enforced.join("; ");
-        context.output.warn(&format!("not enforced: {list}   skep doctor"));
+    if let Some(text) = limits(&overview.not_enforced) {
+        context.output.warn(&text);
     }
     if rows.is_empty() {
         context.output.say("nothing runs");
@@ -62,4 +61,32 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<Outco
         if slots { processes::by_slot(&rows, now) } else { processes::by_service(&rows, now) }
     })?;
     Ok(Outcome::Done)
+}
+
+/// Returns one short line of what is not enforced here: the first of it without its reason, and how
+/// much more there is.
+fn limits(not_enforced: &[String]) -> Option<String> {
+    let first = not_enforced.first()?;
+    let first = first.split(": ").next().unwrap_or(first);
+    let more = match not_enforced.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    Some(format!("not enforced: {first}{more}   skep doctor"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_enforced_is_one_short_line() {
+        let limits =
+            |texts: &[&str]| limits(&texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+        assert_eq!(limits(&[]), None);
+        let one = "not enforced: own user   skep doctor";
+        assert_eq!(limits(&["own user: each could read"]).as_deref(), Some(one));
+        let two = "not enforced: own user, and 1 more   skep doctor";
+        assert_eq!(limits(&["own user: each could read", "b: c"]).as_deref(), Some(two));
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// Leave the app running
     #[arg(short, long)]
     detach: bool,
-    /// Where the app is served, ADDR:PORT or :PORT; belongs to the app and is kept [default:
+    /// Where the app is served, ADDR:PORT, :PORT or PORT; belongs to the app and is kept [default:
     /// 0.0.0.0:80 as root, else the first free port from 8000]
     #[arg(long, value_name = "ADDR")]
     listen: Option<Listen>,

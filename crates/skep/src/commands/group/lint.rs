@@ -1,10 +1,13 @@
+use std::collections::BTreeMap;
+
+use cookbook::{Repository, ResolveError};
 use nodes::generated::LOCK;
 use nodes::repository::{self, read_text, role_files};
 use nodes::role::role_path;
-use nodes::{Facts, Lint, Severity, lint, parse_role};
+use nodes::{Facts, Lint, RecipeFacts, Severity, lint, parse_role};
 use report::Failure;
 
-use crate::context::Context;
+use crate::context::{Context, home};
 use crate::error::{Outcome, Result};
 use crate::output::Format;
 use crate::render::paint::Style;
@@ -30,7 +33,8 @@ pub(crate) fn run(_: Arguments, context: &Context) -> Result<Outcome> {
         }
     }
     roles.extend(inner_names);
-    let found = lint(&nodes, &Facts { recipes: None, roles: Some(roles) });
+    let recipes = recipes(context)?;
+    let found = lint(&nodes, &Facts { recipes, roles: Some(roles) });
     if context.output.format == Format::Json {
         context.output.json(&found)?;
     } else {
@@ -40,6 +44,17 @@ pub(crate) fn run(_: Arguments, context: &Context) -> Result<Outcome> {
     }
     let bad = found.iter().any(|lint| lint.severity == Severity::Error);
     Ok(if bad { Outcome::Problems } else { Outcome::Done })
+}
+
+/// Returns what is known of recipes; nothing where the repository has no cookbook.
+fn recipes(context: &Context) -> Result<Option<BTreeMap<String, RecipeFacts>>> {
+    let repository = Repository::open(&context.directory).map_err(Failure::from)?;
+    if repository.names().next().is_none() {
+        return Ok(None);
+    }
+    let resolution = repository.resolve(&home()?.fetched_cookbooks()).map_err(Failure::from)?;
+    let facts = resolution.recipe_facts().map_err(ResolveError::from).map_err(Failure::from)?;
+    Ok(Some(facts))
 }
 
 fn lines(lint: &Lint, context: &Context) -> Vec<String> {

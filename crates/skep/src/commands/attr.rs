@@ -1,0 +1,3 @@
+//! `attr:` – attributes of recipes. None of them needs an agent.
+
+pub(crate) mod why;
