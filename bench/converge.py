@@ -14,7 +14,6 @@ minutes.
 Needs root, as the tools do for users; writes below its own directory only.
 """
 
-import grp
 import json
 import os
 import pathlib
@@ -28,9 +27,14 @@ sys.dont_write_bytecode = True
 import measuring
 from measuring import Figures
 
-# Those of this machine that have a group of their own, which pyinfra expects. Nothing is changed.
-GROUPS = {group.gr_name for group in grp.getgrall()}
-USERS = [user.pw_name for user in pwd.getpwall() if user.pw_name in GROUPS]
+# Those of this machine whose home is theirs. Both peers make a home that is missing, and pyinfra
+# gives one to the user that names it, be it `/`: they are told not to, and are not tried with others.
+def owns_home(user) -> bool:
+    home = pathlib.Path(user.pw_dir)
+    return home.is_dir() and home.stat().st_uid == user.pw_uid and home != pathlib.Path("/")
+
+
+USERS = [user.pw_name for user in pwd.getpwall() if owns_home(user)]
 CYCLE = ["directory", "template", "directory", "template", "user"]
 PEER_ROUNDS = 3
 TEMPLATE = "# {name}\nnumber = {number}\nowner = {owner}\n"
@@ -104,7 +108,7 @@ class Ansible:
                 task["vars"] = {"item_name": name, "item_number": number}
                 tasks.append(task)
             else:
-                tasks.append({"user": {"name": name}})
+                tasks.append({"user": {"name": name, "create_home": False}})
         play = {"hosts": "localhost", "gather_facts": False, "connection": "local", "tasks": tasks}
         (self.root / "play.yml").write_text(json.dumps([play]))
 
@@ -118,6 +122,7 @@ class Ansible:
         return {
             "PATH": f"{self.venv / 'bin'}:{os.environ['PATH']}", "HOME": str(home),
             "LANG": "C.UTF-8", "ANSIBLE_PYTHON_INTERPRETER": python,
+            "ANSIBLE_HOME": str(home), "ANSIBLE_REMOTE_TEMP": str(home / "tmp"),
         }
 
     def directory(self):
@@ -145,7 +150,7 @@ class Pyinfra:
                     f'files.template(src="conf.j2", dest="{name}", mode="644", {values})'
                 )
             else:
-                lines.append(f'server.user(user="{name}")')
+                lines.append(f'server.user(user="{name}", ensure_home=False)')
         (self.root / "deploy.py").write_text("\n".join(lines) + "\n")
 
     def command(self):

@@ -79,8 +79,10 @@ impl OrdinaryUser {
     pub(crate) fn test_binaries(&self, place: &Place) -> Result<Vec<TestBinary>, Stop> {
         let mut cargo = place.cargo();
         cargo.args(["test", "--no-run", "--quiet", "--message-format", "json"]);
-        for package in PACKAGES.iter().filter(|p| place.source.join("crates").join(p).exists()) {
-            cargo.args(["--package", package]);
+        let crates = place.source.join("crates");
+        for path in PACKAGES.iter().map(|name| crates.join(name)).filter(|path| path.exists()) {
+            // By place: somebody else's crate may have the same name.
+            cargo.arg("--package").arg(format!("path+file://{}", path.display()));
         }
         let built = output(&mut cargo)?;
         if !built.status.success() {

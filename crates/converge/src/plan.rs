@@ -88,6 +88,8 @@ impl Counts {
 pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) list: ResourceList,
+    /// How many of the list come before anything is taken back.
+    pub(crate) departing: usize,
     /// What is taken back, in this order.
     pub(crate) leaving: Vec<ResourceId>,
     /// What is given from one resource to another.

@@ -2,7 +2,9 @@
 //!
 //! Nothing is changed. Programs are started for command guards only.
 
-use resource::{Entry, Notification, PropertyProblem, ResourceId, ResourceList, Thing, Timing};
+use resource::{
+    Entry, Notification, PropertyProblem, RecipeName, ResourceId, ResourceList, Thing, Timing,
+};
 
 use crate::change::{Change, Difference, Mark};
 use crate::digest::{DigestKey, digest_of_state, digest_of_want};
@@ -21,6 +23,9 @@ use crate::shadow::{Foreseen, Foresight, Shadow, View};
 pub struct PlanOptions<'a> {
     /// What becomes of resources that are not in the list.
     pub leaving: Leaving,
+    /// Recipes that run because another one has left. What they alone declare at the beginning of the list comes
+    /// before anything is taken back: so they can stop what runs out of that.
+    pub departing: &'a [RecipeName],
     /// With a key, the plan can be saved.
     pub key: Option<&'a DigestKey>,
 }
@@ -108,6 +113,11 @@ pub fn plan(
         delayed: Vec::new(),
         digests: Vec::new(),
     };
+    let departing = |entry: &Entry| entry.owners.iter().all(|own| options.departing.contains(own));
+    let departing = list.entries().iter().take_while(|entry| departing(entry)).count();
+    for at in 0..departing {
+        planner.declared(at);
+    }
     let mut leaving = Vec::new();
     let mut heirs = Vec::new();
     if options.leaving == Leaving::Undo {
@@ -126,14 +136,15 @@ pub fn plan(
         }
     }
     let undo_steps = planner.steps.len();
-    for at in 0..list.entries().len() {
+    for at in departing..list.entries().len() {
         planner.declared(at);
     }
     let owed_first = planner.finish(ledger.owed());
     let Planner { mut steps, digests, .. } = planner;
     steps.splice(undo_steps..undo_steps, owed_first);
     let is_partial = options.leaving == Leaving::Keep;
-    Ok(Plan { steps, list, leaving, heirs, is_partial, sequence: ledger.sequence, digests })
+    let sequence = ledger.sequence;
+    Ok(Plan { steps, list, departing, leaving, heirs, is_partial, sequence, digests })
 }
 
 struct Planner<'a> {

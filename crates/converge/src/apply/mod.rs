@@ -3,11 +3,12 @@
 //! A run
 //! 1. takes the lock, reads journal and ledger, and stops if they are not those of the plan;
 //! 2. delivers what an earlier run owes, to targets whose group is in order ([`deliver`]);
-//! 3. takes back what nobody declares any more ([`undo`]);
-//! 4. goes through the resources in order: guards, comparison, record, journal, change, comparison
+//! 3. goes through the resources of recipes that run because another has left, as in 5;
+//! 4. takes back what nobody declares any more ([`undo`]);
+//! 5. goes through the other resources in order: guards, comparison, record, journal, change, comparison
 //!    ([`change`]); what is notified immediately acts right after its cause;
-//! 5. delivers the delayed notifications, each target once, if its group is in order;
-//! 6. writes the ledger and empties the journal.
+//! 6. delivers the delayed notifications, each target once, if its group is in order;
+//! 7. writes the ledger and empties the journal.
 //!
 //! A resource that fails blocks those that need it; the others go on. A notification that could not
 //! be delivered stays owed, and each later run tries it once. A run that changes nothing writes
@@ -112,11 +113,14 @@ impl Run<'_> {
         }
         self.find_in_order();
         self.deliver_owed()?;
+        let mut at = 0;
+        while at < self.plan.departing {
+            at = self.declared(at)?;
+        }
         for id in &self.plan.leaving {
             self.undo(id)?;
         }
         let count = self.plan.list.entries().len();
-        let mut at = 0;
         while at < count {
             at = self.declared(at)?;
         }

@@ -382,7 +382,15 @@ fn undoing(record: &Record, view: View<'_>) -> Result<Undoing, Problem> {
     }
     let names = made.still_installed(view)?;
     let word = if made.undo == "purge" { "purged" } else { "removed" };
-    let changes = names.iter().map(|name| Change::said(format!("{name}: {word}"))).collect();
+    let mut changes: Vec<Change> =
+        names.iter().map(|name| Change::said(format!("{name}: {word}"))).collect();
+    let packages = view.host().packages()?;
+    let brought = made.brought.iter().filter(|name| packages.version(name).is_some()).count();
+    if brought > 0 {
+        // Which of them are needed by others is known when these are gone.
+        let text = format!("{brought} that came along: {word} as far as nothing else needs them");
+        changes.push(Change::said(text));
+    }
     Ok(Undoing { changes, gone: names.into_iter().map(Thing::Package).collect() })
 }
 

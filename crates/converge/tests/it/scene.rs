@@ -100,7 +100,7 @@ impl Scene {
         let list = ResourceList::new(declarations, kinds::schema).unwrap();
         let ledger = self.state().read().unwrap();
         let key = DigestKey::new([7; 32]);
-        plan(list, &self.host(), &ledger, &PlanOptions { leaving, key: Some(&key) })
+        plan(list, &self.host(), &ledger, &PlanOptions { leaving, key: Some(&key), departing: &[] })
     }
 
     pub(crate) fn plan(&self, declarations: Vec<Declaration>) -> Plan {

@@ -25,7 +25,7 @@ fn plan_of(assembled: Assembled, home: &Home, key: Option<&DigestKey>) -> Result
     let ledger =
         StateDirectory::at(home.converge()).read().map_err(|error| ledger_failure(&error))?;
     let leaving = if assembled.whole { Leaving::Undo } else { Leaving::Keep };
-    let options = PlanOptions { leaving, key };
+    let options = PlanOptions { leaving, departing: &assembled.departing, key };
     let host = Host::this_machine();
     Ok(::converge::plan(assembled.list, &host, &ledger, &options)
         .map_err(|error| plan_failure(&error))?)

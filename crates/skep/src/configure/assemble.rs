@@ -22,6 +22,8 @@ pub(crate) struct Assembled {
     pub(crate) list: ResourceList,
     /// Whether they are everything that this machine is to be.
     pub(crate) whole: bool,
+    /// The `delete-` recipes among theirs; what those declare stands first where it can.
+    pub(crate) departing: Vec<RecipeName>,
 }
 
 /// The part before recipes are evaluated.
@@ -41,15 +43,18 @@ pub(crate) fn assemble(target: &Target, context: &Context) -> Result<Assembled> 
     let (whole, ledger) = (prepared.whole, StateDirectory::at(prepared.home.converge()));
     let resolution = prepared.resolution.clone();
     let mut evaluated = evaluate_prepared(prepared, target, context)?;
+    let mut departing = Vec::new();
     if whole {
         let ledger = ledger.read().map_err(|error| Failure::from_error(Kind::Failed, &error))?;
-        let departed = departed(&ledger, &evaluated.recipes, &resolution)?;
-        if !departed.is_empty() {
-            let prepared = prepare(target, context, &departed)?;
+        departing = departed(&ledger, &evaluated.recipes, &resolution)?;
+        if !departing.is_empty() {
+            let prepared = prepare(target, context, &departing)?;
             evaluated = evaluate_prepared(prepared, target, context)?;
+            // They stop what runs while its files are still there.
+            evaluated.declarations.sort_by_key(|one| !departing.contains(&one.recipe));
         }
     }
-    Ok(Assembled { list: list_of(evaluated, context)?, whole })
+    Ok(Assembled { list: list_of(evaluated, context)?, whole, departing })
 }
 
 /// Returns the `delete-NAME` recipes of recipes that made something here and are not evaluated any more.

@@ -492,7 +492,10 @@ fn a_recipe_that_deletes_is_in_force_until_what_it_deletes_is_back() {
     let machine = machine(&context);
     context.write(
         "cookbooks/app/recipes/delete-extra.star",
-        "file(attr(\"top\") + \"/gone\", content = \"bye\")\n",
+        r#"top = attr("top")
+execute("save", command = ["cp", top + "/extra", top + "/saved"], only_if = exists(top + "/extra"))
+file(top + "/gone", content = "bye")
+"#,
     );
     let with_extra = fs::read_to_string(context.work().join("nodes.toml")).unwrap();
     assert!(run(&context, &["converge"]).starts_with("exit 0"));
@@ -505,6 +508,8 @@ fn a_recipe_that_deletes_is_in_force_until_what_it_deletes_is_back() {
     );
     assert!(run(&context, &["converge"]).starts_with("exit 0"));
     assert!(!machine.join("extra").exists() && machine.join("gone").exists());
+    // It ran while what it deletes was still there.
+    assert_eq!(read(&machine.join("saved")), "x");
     let again = run(&context, &["plan", "-q"]);
     assert!(again.starts_with("exit 0"), "{again}");
     context.write("nodes.toml", &with_extra);
